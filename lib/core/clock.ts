@@ -1,0 +1,106 @@
+/**
+ * Time as a value: everything that waits or reads the time takes a {@linkcode Clock}, so that tests
+ * can move it by hand (`tests/support/fake_clock.ts`).
+ *
+ * @module
+ */
+
+/** A timer that can be stopped. */
+export interface Timer extends Disposable {
+  /** Stops the timer; no-op once it has fired. */
+  cancel(): void;
+}
+
+/** Options of {@linkcode Clock.sleep}. */
+export interface SleepOptions {
+  /** Rejects the sleep with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where time comes from. */
+export interface Clock {
+  /** Wall-clock time in milliseconds since the Unix epoch. */
+  now(): number;
+  /** Milliseconds that only go forward, from an arbitrary origin. */
+  monotonic(): number;
+  /** Calls `callback` once after `ms` milliseconds. */
+  after(ms: number, callback: () => void): Timer;
+  /** Calls `callback` every `ms` milliseconds. */
+  every(ms: number, callback: () => void): Timer;
+  /** Resolves after `ms` milliseconds. */
+  sleep(ms: number, options?: SleepOptions): Promise<void>;
+}
+
+function timer(cancel: () => void): Timer {
+  return { cancel, [Symbol.dispose]: cancel };
+}
+
+/** `sleep` in terms of `after`, for implementations of {@linkcode Clock}. */
+export function sleepWith(
+  clock: Pick<Clock, "after">,
+  ms: number,
+  options: SleepOptions = {},
+): Promise<void> {
+  const { signal } = options;
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const onAbort = () => {
+      pending.cancel();
+      reject(signal?.reason);
+    };
+    const pending = clock.after(ms, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** The real time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, callback) {
+    const id = setTimeout(callback, ms);
+    return timer(() => clearTimeout(id));
+  },
+  every(ms, callback) {
+    const id = setInterval(callback, ms);
+    return timer(() => clearInterval(id));
+  },
+  sleep(ms, options) {
+    return sleepWith(this, ms, options);
+  },
+};
+
+/**
+ * Runs `work` with a signal that aborts after `ms` milliseconds (and with `signal`, if given), and
+ * rejects with `onTimeout()` if the time runs out first, even if `work` ignores its signal.
+ */
+export async function withDeadline<T>(
+  clock: Clock,
+  ms: number,
+  onTimeout: () => unknown,
+  work: (signal: AbortSignal) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const controller = new AbortController();
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const onAbort = () => {
+    controller.abort(signal?.reason);
+    reject(signal?.reason);
+  };
+  if (signal?.aborted) throw signal.reason;
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const pending = clock.after(ms, () => {
+    const error = onTimeout();
+    controller.abort(error);
+    reject(error);
+  });
+  try {
+    return await Promise.race([work(controller.signal), ended]);
+  } finally {
+    pending.cancel();
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
