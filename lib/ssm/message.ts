@@ -1,0 +1,195 @@
+/**
+ * The binary client message: a 116-byte header, the payload's length, the payload.
+ *
+ * All integers are big-endian. Source: Session Manager protocol, client message. Pure: bytes in,
+ * values out, no I/O.
+ *
+ * @module
+ */
+
+import { createHash, randomUUID } from "node:crypto";
+import { AwsocksError } from "../core/errors.ts";
+import { HEADER_LENGTH, MessageType, PAYLOAD_OFFSET } from "./constants.ts";
+
+/** A message of the data channel. */
+export interface ClientMessage {
+  /** One of {@linkcode MessageType}, or a type this client does not know. */
+  readonly messageType: string;
+  /** Version of the format; 1. */
+  readonly schemaVersion: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly createdDate: number;
+  /** Position in the sender's stream; 0 for messages outside the order. */
+  readonly sequenceNumber: number;
+  /** Bits of `HeaderFlag`. */
+  readonly flags: number;
+  /** UUID in hyphenated lower case. */
+  readonly messageId: string;
+  /** One of `PayloadType`. */
+  readonly payloadType: number;
+  readonly payload: Uint8Array;
+}
+
+/** Fields of a message to send; the rest has defaults. */
+export type MessageFields =
+  & Pick<ClientMessage, "messageType" | "payload">
+  & Partial<ClientMessage>;
+
+/** Header fields with their offsets in bytes. */
+const Offset = {
+  headerLength: 0,
+  messageType: 4,
+  schemaVersion: 36,
+  createdDate: 40,
+  sequenceNumber: 48,
+  flags: 56,
+  messageId: 64,
+  payloadDigest: 80,
+  payloadType: 112,
+  payloadLength: 116,
+} as const;
+
+const TYPE_BYTES = 32;
+const SCHEMA_VERSION = 1;
+const SPACE = 0x20;
+
+/** Message types whose headers are read leniently: neither peer validates them. */
+const LENIENT: ReadonlySet<string> = new Set([
+  MessageType.StartPublication,
+  MessageType.PausePublication,
+]);
+
+/** Completes the fields of a message: schema version 1, created now, a fresh id. */
+export function createMessage(fields: MessageFields): ClientMessage {
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    createdDate: Date.now(),
+    sequenceNumber: 0,
+    flags: 0,
+    messageId: randomUUID(),
+    payloadType: 0,
+    ...fields,
+  };
+}
+
+/**
+ * Serialises a message.
+ * @throws RangeError for a type longer than 32 bytes or a malformed message id
+ */
+export function encodeMessage(message: ClientMessage): Uint8Array {
+  const { payload } = message;
+  const bytes = new Uint8Array(PAYLOAD_OFFSET + payload.byteLength);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(Offset.headerLength, HEADER_LENGTH);
+  writeType(bytes, message.messageType);
+  view.setUint32(Offset.schemaVersion, message.schemaVersion);
+  writeUint64(view, Offset.createdDate, message.createdDate);
+  writeUint64(view, Offset.sequenceNumber, message.sequenceNumber);
+  writeUint64(view, Offset.flags, message.flags);
+  writeUuid(bytes, message.messageId);
+  bytes.set(sha256(payload), Offset.payloadDigest);
+  view.setUint32(Offset.payloadType, message.payloadType);
+  view.setUint32(Offset.payloadLength, payload.byteLength);
+  bytes.set(payload, PAYLOAD_OFFSET);
+  return bytes;
+}
+
+/**
+ * Parses a message. The payload is a view into `bytes`.
+ * @throws AwsocksError `session-protocol-error` for anything a sender must not produce
+ */
+export function decodeMessage(bytes: Uint8Array): ClientMessage {
+  if (bytes.byteLength < PAYLOAD_OFFSET) {
+    throw malformed(`${bytes.byteLength} bytes are no message`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const headerLength = view.getUint32(Offset.headerLength);
+  if (headerLength !== HEADER_LENGTH) throw malformed(`header length is ${headerLength}`);
+  const messageType = readType(bytes);
+  const lenient = LENIENT.has(messageType);
+  const payload = bytes.subarray(PAYLOAD_OFFSET);
+  const payloadLength = view.getUint32(Offset.payloadLength);
+  const createdDate = readUint64(view, Offset.createdDate);
+  const sequenceNumber = readUint64(view, Offset.sequenceNumber);
+  if (!lenient) {
+    if (messageType === "") throw malformed("message type is empty");
+    if (createdDate === 0) throw malformed("created date is 0");
+    if (payloadLength !== payload.byteLength) {
+      throw malformed(`payload length is ${payloadLength}, not ${payload.byteLength}`);
+    }
+    if (!Number.isSafeInteger(sequenceNumber)) throw malformed("sequence number is out of range");
+    if (payloadLength !== 0 && !digestMatches(bytes, payload)) throw malformed("digest is wrong");
+  }
+  return {
+    messageType,
+    schemaVersion: view.getUint32(Offset.schemaVersion),
+    createdDate,
+    sequenceNumber,
+    flags: readUint64(view, Offset.flags),
+    messageId: readUuid(bytes),
+    payloadType: view.getUint32(Offset.payloadType),
+    payload,
+  };
+}
+
+function malformed(why: string): AwsocksError {
+  return new AwsocksError("session-protocol-error", `Malformed data channel message: ${why}`);
+}
+
+function sha256(payload: Uint8Array): Uint8Array {
+  return createHash("sha256").update(payload).digest();
+}
+
+function digestMatches(bytes: Uint8Array, payload: Uint8Array): boolean {
+  const digest = sha256(payload);
+  for (let i = 0; i < digest.byteLength; i++) {
+    if (bytes[Offset.payloadDigest + i] !== digest[i]) return false;
+  }
+  return true;
+}
+
+function writeType(bytes: Uint8Array, type: string): void {
+  if (type.length > TYPE_BYTES) throw new RangeError(`Message type "${type}" is too long`);
+  bytes.fill(SPACE, Offset.messageType, Offset.messageType + TYPE_BYTES);
+  for (let i = 0; i < type.length; i++) bytes[Offset.messageType + i] = type.charCodeAt(i);
+}
+
+/** NULs at both ends go first, then white space, as the real peers do it. */
+function readType(bytes: Uint8Array): string {
+  const raw = bytes.subarray(Offset.messageType, Offset.messageType + TYPE_BYTES);
+  let text = "";
+  for (const byte of raw) text += String.fromCharCode(byte);
+  // deno-lint-ignore no-control-regex -- NUL padding is part of the format
+  return text.replace(/^\0+|\0+$/g, "").trim();
+}
+
+/** Numbers stay below 2^53: milliseconds, a count of messages, two bits. */
+function writeUint64(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, Math.floor(value / 0x1_0000_0000));
+  view.setUint32(offset + 4, value >>> 0);
+}
+
+function readUint64(view: DataView, offset: number): number {
+  return view.getUint32(offset) * 0x1_0000_0000 + view.getUint32(offset + 4);
+}
+
+/** Wire position of each UUID byte: the halves are swapped. */
+const UUID_SWAP = [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7] as const;
+const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
+
+function writeUuid(bytes: Uint8Array, uuid: string): void {
+  const hex = uuid.replaceAll("-", "");
+  if (!/^[0-9a-fA-F]{32}$/.test(hex)) throw new RangeError(`Message id "${uuid}" is not a UUID`);
+  for (let i = 0; i < 16; i++) {
+    bytes[Offset.messageId + UUID_SWAP[i]!] = parseInt(hex.slice(i * 2, i * 2 + 2), 16);
+  }
+}
+
+function readUuid(bytes: Uint8Array): string {
+  let uuid = "";
+  for (let i = 0; i < 16; i++) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) uuid += "-";
+    uuid += HEX[bytes[Offset.messageId + UUID_SWAP[i]!]!];
+  }
+  return uuid;
+}
