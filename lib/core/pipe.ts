@@ -91,10 +91,14 @@ export class BytePipe {
       this.#reader ??= Promise.withResolvers<void>();
       await this.#reader.promise;
     }
-    return this.#take(into);
+    return this.take(into);
   }
 
-  #take(into: Uint8Array): number {
+  /**
+   * Takes what is there without waiting.
+   * @returns bytes taken, 0 when nothing waits
+   */
+  take(into: Uint8Array): number {
     let filled = 0;
     let index = 0;
     while (filled < into.byteLength && index < this.#chunks.length) {

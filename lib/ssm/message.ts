@@ -52,6 +52,7 @@ const Offset = {
 const TYPE_BYTES = 32;
 const SCHEMA_VERSION = 1;
 const SPACE = 0x20;
+const NIL_UUID = "00000000-0000-0000-0000-000000000000";
 
 /** Message types whose headers are read leniently: neither peer validates them. */
 const LENIENT: ReadonlySet<string> = new Set([
@@ -99,27 +100,28 @@ export function encodeMessage(message: ClientMessage): Uint8Array {
  * @throws AwsocksError `session-protocol-error` for anything a sender must not produce
  */
 export function decodeMessage(bytes: Uint8Array): ClientMessage {
+  if (bytes.byteLength < Offset.schemaVersion) {
+    throw malformed(`${bytes.byteLength} bytes are no message`);
+  }
+  const messageType = readType(bytes);
+  if (LENIENT.has(messageType)) return bareMessage(messageType);
   if (bytes.byteLength < PAYLOAD_OFFSET) {
     throw malformed(`${bytes.byteLength} bytes are no message`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const headerLength = view.getUint32(Offset.headerLength);
   if (headerLength !== HEADER_LENGTH) throw malformed(`header length is ${headerLength}`);
-  const messageType = readType(bytes);
-  const lenient = LENIENT.has(messageType);
+  if (messageType === "") throw malformed("message type is empty");
   const payload = bytes.subarray(PAYLOAD_OFFSET);
   const payloadLength = view.getUint32(Offset.payloadLength);
-  const createdDate = readUint64(view, Offset.createdDate);
-  const sequenceNumber = readUint64(view, Offset.sequenceNumber);
-  if (!lenient) {
-    if (messageType === "") throw malformed("message type is empty");
-    if (createdDate === 0) throw malformed("created date is 0");
-    if (payloadLength !== payload.byteLength) {
-      throw malformed(`payload length is ${payloadLength}, not ${payload.byteLength}`);
-    }
-    if (!Number.isSafeInteger(sequenceNumber)) throw malformed("sequence number is out of range");
-    if (payloadLength !== 0 && !digestMatches(bytes, payload)) throw malformed("digest is wrong");
+  if (payloadLength !== payload.byteLength) {
+    throw malformed(`payload length is ${payloadLength}, not ${payload.byteLength}`);
   }
+  const createdDate = readUint64(view, Offset.createdDate);
+  if (createdDate === 0) throw malformed("created date is 0");
+  const sequenceNumber = readUint64(view, Offset.sequenceNumber);
+  if (!Number.isSafeInteger(sequenceNumber)) throw malformed("sequence number is out of range");
+  if (payloadLength !== 0 && !digestMatches(bytes, payload)) throw malformed("digest is wrong");
   return {
     messageType,
     schemaVersion: view.getUint32(Offset.schemaVersion),
@@ -129,6 +131,20 @@ export function decodeMessage(bytes: Uint8Array): ClientMessage {
     messageId: readUuid(bytes),
     payloadType: view.getUint32(Offset.payloadType),
     payload,
+  };
+}
+
+/** A publication message: its type says all, and real peers check nothing else of its header. */
+function bareMessage(messageType: string): ClientMessage {
+  return {
+    messageType,
+    schemaVersion: SCHEMA_VERSION,
+    createdDate: 0,
+    sequenceNumber: 0,
+    flags: 0,
+    messageId: NIL_UUID,
+    payloadType: 0,
+    payload: new Uint8Array(),
   };
 }
 
@@ -159,7 +175,6 @@ function readType(bytes: Uint8Array): string {
   const raw = bytes.subarray(Offset.messageType, Offset.messageType + TYPE_BYTES);
   let text = "";
   for (const byte of raw) text += String.fromCharCode(byte);
-  // deno-lint-ignore no-control-regex -- NUL padding is part of the format
   return text.replace(/^\0+|\0+$/g, "").trim();
 }
 
