@@ -1,0 +1,259 @@
+/**
+ * The WebSocket of a data channel as something that stays: it pings, notices when it is gone, and
+ * comes back through `ResumeSession` with a new token and a new URL.
+ *
+ * It knows nothing of what the messages say.
+ *
+ * @module
+ */
+
+import {
+  AwsocksError,
+  Backoff,
+  type Clock,
+  describeError,
+  getLog,
+  isAwsocksError,
+  type Timer,
+} from "../core/mod.ts";
+import type { ChannelTiming } from "./channel_types.ts";
+import { encodeOpenDataChannel } from "./payloads.ts";
+import type { SessionGrant, SessionService } from "./service.ts";
+import type { FrameSocket, SocketConnector } from "./socket.ts";
+
+const log = getLog("ssm");
+
+/** What a link tells its owner. */
+export interface LinkEvents {
+  /** A socket is open and the channel on it has been opened. */
+  up(): void;
+  /** The socket is gone; the link is on its way back. */
+  down(): void;
+  message(bytes: Uint8Array): void;
+  /** Bytes that waited have gone out. */
+  drained(): void;
+  /** It will not come back: `over` when the service says that the session has ended. */
+  failed(error: AwsocksError, over: boolean): void;
+}
+
+/** Options of {@linkcode Link}. */
+export interface LinkOptions {
+  readonly service: SessionService;
+  readonly connect: SocketConnector;
+  readonly clock: Clock;
+  readonly clientVersion: string;
+  readonly timing: Pick<ChannelTiming, "ping" | "pong" | "resume">;
+}
+
+/** A WebSocket that comes back. */
+export class Link {
+  readonly #options: LinkOptions;
+  readonly #events: LinkEvents;
+  readonly #clientId = crypto.randomUUID();
+  readonly #backoff = new Backoff({ initial: 200, max: 5000 });
+  readonly #abort = new AbortController();
+  #grant: SessionGrant;
+  #socket: FrameSocket | undefined;
+  #ping: Timer | undefined;
+  #pong: Timer | undefined;
+  #reading = true;
+  #heard = false;
+  #heardAt = 0;
+  #resumes = 0;
+
+  /** @param grant what StartSession handed out */
+  constructor(grant: SessionGrant, options: LinkOptions, events: LinkEvents) {
+    this.#grant = grant;
+    this.#options = options;
+    this.#events = events;
+  }
+
+  /** True while a socket is open. */
+  get connected(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  /** Bytes that wait in the socket's own buffer. */
+  get bufferedAmount(): number {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
+  /** False while {@linkcode pauseReading} holds. */
+  get reading(): boolean {
+    return this.#reading;
+  }
+
+  /** Monotonic time in milliseconds at which the gateway was last heard, or the socket opened. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** Times it came back. */
+  get resumes(): number {
+    return this.#resumes;
+  }
+
+  /** Begins: dials the URL of the grant, and from the first failure on resumes. */
+  open(): void {
+    this.#dial(this.#grant).catch((error) => {
+      if (this.#abort.signal.aborted) return;
+      if (isFinal(error)) return this.#fail(error, false);
+      this.#log("could not connect", error);
+      void this.#resume(this.#backoff.next());
+    });
+  }
+
+  /** Sends a message; lost without a word while the link is down, as the owner sends it again. */
+  send(bytes: Uint8Array): void {
+    this.#socket?.send(bytes);
+  }
+
+  /** Stops reading, which holds the gateway back. */
+  pauseReading(): void {
+    if (!this.#reading) return;
+    this.#reading = false;
+    this.#socket?.pause();
+  }
+
+  /** Goes on reading. */
+  resumeReading(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    this.#heardAt = this.#options.clock.monotonic();
+    this.#socket?.resume();
+  }
+
+  /** Drops the socket and never comes back. Idempotent. */
+  close(): void {
+    this.#abort.abort(new AwsocksError("session-closed", "The session has ended"));
+    this.#release();
+  }
+
+  async #dial(grant: SessionGrant): Promise<void> {
+    const { clock, connect, clientVersion, timing } = this.#options;
+    this.#heard = false;
+    const socket = await connect(grant.streamUrl, {
+      message: (bytes) => this.#received(bytes),
+      pong: () => this.#alive(),
+      drained: () => this.#events.drained(),
+      closed: ({ code, reason }) => {
+        this.#lost(`WebSocket closed with code ${code}${reason && ` "${reason}"`}`);
+      },
+    }, { signal: this.#abort.signal });
+    if (this.#abort.signal.aborted) return socket.close();
+    this.#grant = grant;
+    this.#socket = socket;
+    this.#reading = true;
+    this.#heardAt = clock.monotonic();
+    this.#ping = clock.every(timing.ping, () => this.#sendPing());
+    socket.send(encodeOpenDataChannel({
+      requestId: crypto.randomUUID(),
+      tokenValue: grant.tokenValue,
+      clientId: this.#clientId,
+      clientVersion,
+    }));
+    this.#events.up();
+  }
+
+  #received(bytes: Uint8Array): void {
+    this.#alive();
+    if (!this.#heard) {
+      this.#heard = true;
+      this.#backoff.reset();
+    }
+    this.#events.message(bytes);
+  }
+
+  #alive(): void {
+    this.#heardAt = this.#options.clock.monotonic();
+    this.#pong?.cancel();
+    this.#pong = undefined;
+  }
+
+  #sendPing(): void {
+    if (this.#pong || !this.#reading) return;
+    this.#socket?.ping();
+    this.#pong = this.#options.clock.after(this.#options.timing.pong, () => {
+      this.#pong = undefined;
+      if (this.#reading) this.#lost("no pong from the gateway");
+    });
+  }
+
+  #lost(why: string): void {
+    if (!this.#socket) return;
+    this.#release();
+    log.info("Session {sessionId}: {why}; resuming", { sessionId: this.#grant.sessionId, why });
+    this.#events.down();
+    // A socket that brought nothing is no reason to hurry.
+    void this.#resume(this.#heard ? 0 : this.#backoff.next());
+  }
+
+  #release(): void {
+    this.#ping?.cancel();
+    this.#pong?.cancel();
+    this.#pong = undefined;
+    this.#socket?.close();
+    this.#socket = undefined;
+  }
+
+  async #resume(firstDelay: number): Promise<void> {
+    const { signal } = this.#abort;
+    const { clock, service, timing } = this.#options;
+    const { sessionId } = this.#grant;
+    const start = clock.monotonic();
+    let delay = firstDelay;
+    while (!signal.aborted) {
+      try {
+        if (delay > 0) await clock.sleep(delay, { signal });
+        const grant = await service.resumeSession(sessionId, { signal });
+        if (!grant) return this.#fail(sessionOver(sessionId), true);
+        const streamUrl = grant.streamUrl || this.#grant.streamUrl;
+        await this.#dial({ ...grant, sessionId, streamUrl });
+        if (signal.aborted) return;
+        this.#resumes++;
+        log.info("Session {sessionId} resumed", { sessionId });
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isFinal(error) || clock.monotonic() - start > timing.resume) {
+          return this.#fail(resumeFailed(sessionId, error), false);
+        }
+        delay = this.#backoff.next();
+        this.#log(`could not resume, next try in ${(delay / 1000).toFixed(1)} s`, error);
+      }
+    }
+  }
+
+  #fail(error: AwsocksError, over: boolean): void {
+    this.close();
+    this.#events.failed(error, over);
+  }
+
+  #log(what: string, error: unknown): void {
+    log.info("Session {sessionId}: {what}: {reason}", {
+      sessionId: this.#grant.sessionId,
+      what,
+      reason: describeError(error),
+    });
+  }
+}
+
+/** Access denied stays denied: the credentials were refreshed before the call. */
+function isFinal(error: unknown): error is AwsocksError {
+  return isAwsocksError(error, "aws-access-denied");
+}
+
+function sessionOver(sessionId: string): AwsocksError {
+  return new AwsocksError(
+    "session-closed",
+    "Session Manager has ended the session (idle time-out, time limit or TerminateSession)",
+    { facts: { sessionId } },
+  );
+}
+
+function resumeFailed(sessionId: string, cause: unknown): AwsocksError {
+  return new AwsocksError("session-lost", "The session could not be resumed", {
+    cause,
+    facts: { sessionId },
+  });
+}

@@ -1,0 +1,208 @@
+/**
+ * The sending half of a data channel: cuts a byte stream into messages, keeps what is under way
+ * within the window, sends again what is late, and probes while publication is paused.
+ *
+ * @module
+ */
+
+import { BytePipe, type Clock, type Timer } from "../core/mod.ts";
+import type { ChannelTiming } from "./channel_types.ts";
+import { DEFAULT_PAYLOAD_BYTES, MessageType, PayloadType } from "./constants.ts";
+import type { Link } from "./link.ts";
+import { createMessage, encodeMessage } from "./message.ts";
+import { DEFAULT_WINDOW, Outbox, type WindowOptions } from "./outbox.ts";
+
+/** Bytes of the stream that wait for room in the window before `write` waits. */
+const QUEUE_BYTES = 64 * 1024;
+/** Bytes in the socket's own buffer above which data waits, so that acknowledgements get ahead. */
+const SOCKET_BUFFER_BYTES = 64 * 1024;
+
+/** Options of {@linkcode Sender}. */
+export interface SenderOptions {
+  readonly link: Pick<Link, "send" | "connected" | "reading" | "bufferedAmount" | "heardAt">;
+  readonly clock: Clock;
+  readonly timing: Pick<ChannelTiming, "tick" | "probe" | "silence">;
+  readonly payloadBytes?: number | undefined;
+  readonly window?: WindowOptions | undefined;
+  /** Called once when nothing was heard for too long while acknowledgements are owed. */
+  readonly onSilence: () => void;
+}
+
+/** Numbers, sends and sends again. */
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #payloadBytes: number;
+  readonly #queue = new BytePipe(QUEUE_BYTES);
+  readonly #outbox: Outbox;
+  #open = false;
+  #paused = false;
+  #nextSequence = 0;
+  #lastProbe = 0;
+  #flushScheduled = false;
+  #tick: Timer | undefined;
+  #idle: PromiseWithResolvers<void> | undefined;
+  #sentBytes = 0;
+  #maxUnacknowledged = 0;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#payloadBytes = options.payloadBytes ?? DEFAULT_PAYLOAD_BYTES;
+    this.#outbox = new Outbox(options.window ?? DEFAULT_WINDOW);
+  }
+
+  /** What is under way. */
+  get outbox(): Pick<Outbox, "bytes" | "retransmissions" | "roundTrip" | "window"> {
+    return this.#outbox;
+  }
+
+  /** Bytes of the stream sent, retransmissions not counted. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  /** The most payload bytes that were unacknowledged at any time. */
+  get maxUnacknowledged(): number {
+    return this.#maxUnacknowledged;
+  }
+
+  /** True after {@linkcode end}. */
+  get ended(): boolean {
+    return this.#queue.ended;
+  }
+
+  /** Queues bytes of the stream; resolves when there is room, false after the end. */
+  async write(data: Uint8Array): Promise<boolean> {
+    await this.#queue.writable();
+    if (this.#queue.ended) return false;
+    this.#queue.push(data.slice());
+    this.scheduleFlush();
+    return true;
+  }
+
+  /** From now on stream data may flow: the handshake is complete. */
+  open(): void {
+    this.#open = true;
+    this.scheduleFlush();
+  }
+
+  /** Sends a sequenced message outside the byte stream, whatever the window says. */
+  send(payloadType: number, payload: Uint8Array): void {
+    const { clock, link } = this.#options;
+    const sequenceNumber = this.#nextSequence++;
+    const bytes = encodeMessage(createMessage({
+      messageType: MessageType.InputStreamData,
+      sequenceNumber,
+      createdDate: clock.now(),
+      payloadType,
+      payload,
+    }));
+    this.#outbox.add(sequenceNumber, bytes, payload.byteLength, clock.monotonic());
+    this.#maxUnacknowledged = Math.max(this.#maxUnacknowledged, this.#outbox.bytes);
+    link.send(bytes);
+    this.#tick ??= clock.every(this.#options.timing.tick, () => this.#onTick());
+  }
+
+  /**
+   * Takes an acknowledgement.
+   * @param silentOnDuplicates the agent never acknowledges a message twice
+   */
+  acknowledged(sequenceNumber: number, silentOnDuplicates: boolean): void {
+    if (!this.#outbox.acknowledge(sequenceNumber, this.#options.clock.monotonic())) return;
+    if (silentOnDuplicates) this.#outbox.forgetSilentDuplicates(sequenceNumber);
+    if (this.#outbox.size === 0) this.#settleIdle();
+    this.#flush();
+  }
+
+  /** A fresh socket: everything unacknowledged goes out again at once, in order. */
+  linkUp(): void {
+    const { clock, link } = this.#options;
+    this.#paused = false;
+    for (const bytes of this.#outbox.reconnected(clock.monotonic())) link.send(bytes);
+    this.scheduleFlush();
+  }
+
+  /** The other side is inactive: nothing new is sent. */
+  pause(): void {
+    this.#paused = true;
+    this.#lastProbe = this.#options.clock.monotonic();
+  }
+
+  /** The other side has shown life. */
+  unpause(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.scheduleFlush();
+  }
+
+  /** Flushes at the end of this turn of the event loop, so that small writes share a message. */
+  scheduleFlush(): void {
+    if (this.#flushScheduled || this.#queue.size === 0) return;
+    this.#flushScheduled = true;
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** Resolves when everything written is acknowledged, or the end has come. */
+  async drained(): Promise<void> {
+    while (!this.ended && (this.#queue.size > 0 || this.#outbox.size > 0)) {
+      this.#idle ??= Promise.withResolvers<void>();
+      await this.#idle.promise;
+    }
+  }
+
+  /** Stops; what waits is dropped. Idempotent. */
+  end(): void {
+    this.#tick?.cancel();
+    this.#queue.abort();
+    this.#settleIdle();
+  }
+
+  #settleIdle(): void {
+    this.#idle?.resolve();
+    this.#idle = undefined;
+  }
+
+  #flush(): void {
+    while (this.#queue.size > 0) {
+      const bytes = Math.min(this.#payloadBytes, this.#queue.size);
+      if (!this.#maySend(bytes)) return;
+      const payload = new Uint8Array(bytes);
+      this.#queue.take(payload);
+      this.#sentBytes += bytes;
+      this.send(PayloadType.Output, payload);
+    }
+  }
+
+  #maySend(bytes: number): boolean {
+    const { link } = this.#options;
+    return this.#open && !this.#paused && link.connected &&
+      link.bufferedAmount < SOCKET_BUFFER_BYTES &&
+      (this.#outbox.room >= bytes || this.#outbox.size === 0);
+  }
+
+  /** The timer runs only while something is under way. */
+  #onTick(): void {
+    const { clock, link, timing } = this.#options;
+    const now = clock.monotonic();
+    if (this.#outbox.size === 0) {
+      this.#tick?.cancel();
+      this.#tick = undefined;
+      return;
+    }
+    if (!link.connected || !link.reading) return;
+    if (now - link.heardAt > timing.silence) return this.#options.onSilence();
+    if (this.#paused) return this.#probe(now);
+    // What still waits in the socket's buffer is late, not lost.
+    if (link.bufferedAmount >= SOCKET_BUFFER_BYTES) return;
+    for (const bytes of this.#outbox.due(now)) link.send(bytes);
+  }
+
+  #probe(now: number): void {
+    if (now - this.#lastProbe < this.#options.timing.probe) return;
+    this.#lastProbe = now;
+    const bytes = this.#outbox.probe(now);
+    if (bytes) this.#options.link.send(bytes);
+  }
+}
