@@ -7,6 +7,8 @@
 
 export * from "./fallback.ts";
 export { type Host, parseHost } from "./host.ts";
-export { formatPattern, type HostPattern, parsePattern, type Pattern } from "./pattern.ts";
-export { createRouter, explainRoute, type Explanation, type Router, type Rule } from "./router.ts";
+export { parsePattern } from "./parse_pattern.ts";
+export { formatPattern, type HostPattern, type Pattern } from "./pattern.ts";
+export { createRouter, explainRoute, type Explanation, type Router } from "./router.ts";
+export type { Rule } from "./rules.ts";
 export * from "./types.ts";
