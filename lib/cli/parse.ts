@@ -148,7 +148,7 @@ function topicOf(words: readonly string[], strict = false): readonly string[] {
     if (topic.length === length && exact && known(topic.join(" "))) return topic;
   }
   if (strict && words.length > 0) {
-    throw new UsageError(`There is no command "${words.join(" ")}" to explain`, {
+    throw new UsageError(`There is no help for "${words.join(" ")}"`, {
       word: words.join(" "),
       candidates: [...COMMAND_NAMES, ...firstWords()],
       topic: "help",

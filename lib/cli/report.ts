@@ -6,7 +6,7 @@
 
 import { AwsocksError, ExitCode, toAwsocksError } from "../core/errors.ts";
 import { createStyle, plain } from "./style.ts";
-import { UsageError, usageHint } from "./usage_error.ts";
+import { explainUsage, UsageError } from "./usage_error.ts";
 
 /** A failure in words. */
 export interface Report {
@@ -20,7 +20,7 @@ export interface Report {
 /** Any thrown value in words. */
 export async function reportOf(error: unknown): Promise<Report> {
   if (error instanceof UsageError) {
-    return { message: error.message, hint: await usageHint(error), exit: ExitCode.Usage };
+    return { ...await explainUsage(error), exit: ExitCode.Usage };
   }
   const known = toAwsocksError(error);
   const messages: string[] = [];

@@ -53,14 +53,19 @@ export async function nearest(
     : undefined;
 }
 
-/** The line below the message: the nearest name, else what the error itself suggests. */
-export async function usageHint(error: UsageError): Promise<string> {
-  const { word, candidates, prefix = "", hint, otherwise, topic } = error.options;
-  if (hint !== undefined) return hint;
+/** The mistake in words: the message with the nearest name, or a second line that says what to do. */
+export async function explainUsage(
+  error: UsageError,
+): Promise<{ readonly message: string; readonly hint: string }> {
+  const { message, options: { word, candidates, prefix = "", hint, otherwise, topic } } = error;
+  if (hint !== undefined) return { message, hint };
   if (word !== undefined && candidates !== undefined) {
     const near = await nearest(word, candidates);
-    if (near !== undefined) return `did you mean ${prefix}${near}?`;
+    if (near !== undefined) {
+      return { message: `${message}; did you mean ${prefix}${near}?`, hint: "" };
+    }
   }
-  if (otherwise !== undefined) return otherwise;
-  return topic === undefined || topic === "help" ? "awsocks help" : `awsocks help ${topic}`;
+  if (otherwise !== undefined) return { message, hint: otherwise };
+  const help = topic === undefined || topic === "help" ? "awsocks help" : `awsocks help ${topic}`;
+  return { message, hint: help };
 }

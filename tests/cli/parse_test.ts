@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { COMMANDS } from "../../lib/cli/command_specs.ts";
 import { FLAGS } from "../../lib/cli/flag_specs.ts";
 import { type Command, parse } from "../../lib/cli/parse.ts";
-import { usageHint } from "../../lib/cli/usage_error.ts";
+import { explainUsage } from "../../lib/cli/usage_error.ts";
 
 function command(...args: string[]): Command {
   const parsed = parse(args);
@@ -14,7 +14,7 @@ function command(...args: string[]): Command {
 async function mistake(...args: string[]): Promise<{ message: string; hint: string }> {
   const parsed = parse(args);
   assert.ok(!parsed.ok, `accepted: ${args.join(" ")}`);
-  return { message: parsed.error.message, hint: await usageHint(parsed.error) };
+  return await explainUsage(parsed.error);
 }
 
 Deno.test("parse() takes flags before, between and after command and profile", () => {
@@ -124,15 +124,15 @@ Deno.test("parse() warns of secrets in plain sight and of flags without effect",
 
 const MISTAKES: [args: string, message: RegExp, hint: RegExp][] = [
   ["", /^No command is given$/, /awsocks help/],
-  ["strat", /^Unknown command "strat"$/, /did you mean start\?/],
+  ["strat", /^Unknown command "strat"; did you mean start\?$/, /^$/],
   ["production", /^Unknown command "production"$/, /awsocks start production/],
   ["config", /needs one of: check, init, path/, /awsocks help config/],
-  ["config chekc", /^Unknown command "config chekc"$/, /did you mean check\?/],
-  ["help strat", /no command "strat"/, /did you mean start\?/],
-  ["help start demo", /no command "start demo"/, /./],
-  ["start --regoin x", /^Unknown flag "--regoin"$/, /did you mean --region\?/],
-  ["start --no-lasy", /^Unknown flag "--no-lasy"$/, /did you mean --no-lazy\?/],
-  ["start --no-region", /^Unknown flag "--no-region"$/, /./],
+  ["config chekc", /^Unknown command "config chekc"; did you mean check\?$/, /^$/],
+  ["help strat", /no help for "strat"; did you mean start\?$/, /^$/],
+  ["help start demo", /no help for "start demo"/, /./],
+  ["start --regoin x", /^Unknown flag "--regoin"; did you mean --region\?$/, /^$/],
+  ["start --no-lasy", /^Unknown flag "--no-lasy"; did you mean --no-lazy\?$/, /^$/],
+  ["start --no-region", /^Unknown flag "--no-region"; did you mean --region\?$/, /^$/],
   ["start --zzzzzzzz", /^Unknown flag "--zzzzzzzz"$/, /awsocks help start/],
   ["start -x", /^Unknown flag "-x"$/, /awsocks help start/],
   ["start -region eu-west-1", /^Unknown flag "-region"$/, /two dashes: --region/],
@@ -144,12 +144,16 @@ const MISTAKES: [args: string, message: RegExp, hint: RegExp][] = [
   ["start --lazy=maybe", /--lazy is true or false, not "maybe"/, /./],
   ["start --no-lazy=true", /--no-lazy takes no value/, /./],
   ["start --sandbox drop=0.1", /does not belong to --sandbox/, /--sandbox=drop=0.1/],
-  ["start --mode dircet", /--mode is one of direct, vm, not "dircet"/, /did you mean direct\?/],
+  [
+    "start --mode dircet",
+    /--mode is one of direct, vm, not "dircet"; did you mean direct\?$/,
+    /^$/,
+  ],
   ["start -p 70000", /-p is a whole number from 1 to 65535, not "70000"/, /./],
   ["start -p 0x16", /not "0x16"/, /./],
   ["start --route-proxy ,", /--route-proxy is empty/, /./],
   ["start --log-level loud", /one of trace, debug, info, warn, error, not "loud"/, /./],
-  ["start --log-level shh=debug", /there is no room "shh"/, /did you mean ssh\?/],
+  ["start --log-level shh=debug", /there is no room "shh"; did you mean ssh\?$/, /^$/],
   ["start one two", /does not know what to do with "two"/, /awsocks help start/],
   ["demo staging", /`awsocks demo` takes no arguments, but there is "staging"/, /./],
   ["route", /needs HOST\[:PORT\]/, /awsocks help route/],
