@@ -1,0 +1,13 @@
+/**
+ * SSH: a client over a Conn, keys and ssh-agent, known hosts.
+ *
+ * Nothing heavy is loaded with this module: `ssh2` comes with the first connection or key.
+ *
+ * @module
+ */
+
+export { connectSsh, type ConnectSshOptions } from "./client.ts";
+export type { SshConnection } from "./connection.ts";
+export type { HostKey, HostKeyVerifier } from "./host_key.ts";
+export { describeIdentity, type Identity, type SignOptions } from "./identity.ts";
+export { type LoadedSsh2, loadSsh2, type Ssh2 } from "./ssh2.ts";

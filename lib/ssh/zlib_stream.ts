@@ -1,0 +1,209 @@
+/**
+ * Zlib streams that compress and expand synchronously, packet by packet, as SSH compression needs
+ * (RFC 4253 section 6.2): one context per direction, a partial flush at the end of each packet.
+ *
+ * `node:zlib` has no public call for that. Its streams own a native handle with a synchronous write,
+ * which is used where a trial at load time shows that it works; else `pako` does the same in
+ * JavaScript, several times slower.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import zlib from "node:zlib";
+// @ts-types="@types/pako"
+import type pako from "pako";
+
+/** One direction of one compression context. */
+export interface ZlibStream {
+  /**
+   * Transforms one packet completely.
+   * @throws Error for corrupt input, or output beyond the limit given at creation
+   */
+  write(packet: Uint8Array): Buffer;
+  /** Frees native memory. Idempotent. */
+  close(): void;
+}
+
+/** Makes both directions of {@linkcode ZlibStream}. */
+export interface ZlibCodec {
+  /** For the log. */
+  readonly name: "native" | "pako";
+  deflate(): ZlibStream;
+  /** @param limit bytes that one packet may expand to */
+  inflate(limit: number): ZlibStream;
+}
+
+/** zlib's default: the best size that is still far faster than a Session Manager session. */
+const LEVEL = 6;
+const PARTIAL_FLUSH = 1;
+const CHUNK_BYTES = 64 * 1024;
+
+function concatChunks(chunks: Uint8Array[]): Buffer {
+  return chunks.length === 1 ? Buffer.from(chunks[0]!) : Buffer.concat(chunks);
+}
+
+/** What is used of the undocumented inside of a `node:zlib` stream. */
+interface NativeEngine {
+  readonly _handle: {
+    writeSync(
+      flush: number,
+      input: Uint8Array,
+      inputAt: number,
+      inputLength: number,
+      output: Uint8Array,
+      outputAt: number,
+      outputLength: number,
+    ): void;
+  };
+  /** After a write: bytes left in the output, bytes left of the input. */
+  readonly _writeState: Uint32Array;
+  once(event: "error", listener: (error: Error) => void): void;
+  close(): void;
+}
+
+function nativeStream(stream: zlib.Deflate | zlib.Inflate, limit: number): ZlibStream {
+  // Private fields; `loadZlib` has tried them out before anything depends on them.
+  const engine = stream as unknown as NativeEngine;
+  const output = new Uint8Array(CHUNK_BYTES);
+  let failure: Error | undefined;
+  let closed = false;
+  engine.once("error", (error) => failure = error);
+  return {
+    write(packet) {
+      if (closed) throw new Error("The compression context is closed");
+      const chunks: Uint8Array[] = [];
+      let total = 0;
+      let at = 0;
+      for (;;) {
+        engine._handle.writeSync(
+          PARTIAL_FLUSH,
+          packet,
+          at,
+          packet.byteLength - at,
+          output,
+          0,
+          CHUNK_BYTES,
+        );
+        if (failure) throw failure;
+        const [outputLeft = 0, inputLeft = 0] = engine._writeState;
+        const produced = CHUNK_BYTES - outputLeft;
+        total += produced;
+        if (total > limit) throw new Error(`A packet expands to more than ${limit} bytes`);
+        chunks.push(output.slice(0, produced));
+        at = packet.byteLength - inputLeft;
+        if (outputLeft > 0) break;
+      }
+      if (at < packet.byteLength) throw new Error("The compressed stream has ended");
+      return concatChunks(chunks);
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      engine.close();
+    },
+  };
+}
+
+const nativeCodec: ZlibCodec = {
+  name: "native",
+  deflate: () => nativeStream(zlib.createDeflate({ level: LEVEL }), Infinity),
+  inflate: (limit) => nativeStream(zlib.createInflate(), limit),
+};
+
+async function loadPako(): Promise<ZlibCodec> {
+  const { Deflate, Inflate }: typeof pako = (await import("pako")).default;
+  return {
+    name: "pako",
+    deflate() {
+      const engine = new Deflate({ level: LEVEL });
+      let chunks: Uint8Array[] = [];
+      engine.onData = (chunk) => void chunks.push(chunk as Uint8Array);
+      return {
+        write(packet) {
+          chunks = [];
+          engine.push(packet, PARTIAL_FLUSH);
+          if (engine.err) throw new Error(`Compression failed: ${engine.msg}`);
+          return concatChunks(chunks);
+        },
+        close() {},
+      };
+    },
+    inflate(limit) {
+      const engine = new Inflate({ chunkSize: CHUNK_BYTES });
+      let chunks: Uint8Array[] = [];
+      let total = 0;
+      const take = (chunk: Uint8Array) => {
+        total += chunk.byteLength;
+        if (total > limit) throw new Error(`A packet expands to more than ${limit} bytes`);
+        chunks.push(chunk);
+      };
+      engine.onData = (chunk) => take(chunk as Uint8Array);
+      // pako hands out full buffers only; the rest of a packet waits in its stream record, which
+      // its type declarations leave out.
+      const { strm } = engine as unknown as {
+        strm: { output: Uint8Array | null; next_out: number; avail_out: number };
+      };
+      return {
+        write(packet) {
+          chunks = [];
+          total = 0;
+          engine.push(packet, 0);
+          if (engine.err) throw new Error(`Expansion failed: ${engine.msg || engine.err}`);
+          if (strm.output && strm.next_out > 0) {
+            take(strm.output.slice(0, strm.next_out));
+            strm.next_out = 0;
+            strm.avail_out = 0;
+          }
+          return concatChunks(chunks);
+        },
+        close() {},
+      };
+    },
+  };
+}
+
+/** True when three packets survive a round trip, the later ones smaller for what came before. */
+function works(codec: ZlibCodec): boolean {
+  const deflate = codec.deflate();
+  const inflate = codec.inflate(4 * CHUNK_BYTES);
+  try {
+    const packet = Buffer.from(Array.from({ length: 300 }, (_, index) => index * 7 & 0xff));
+    const sizes = [packet, packet, Buffer.alloc(2 * CHUNK_BYTES, packet)].map((plain) => {
+      const packed = deflate.write(plain);
+      if (!inflate.write(packed).equals(plain)) throw new Error("Wrong bytes");
+      return packed.byteLength;
+    });
+    return sizes[1]! < sizes[0]!;
+  } catch {
+    return false;
+  } finally {
+    deflate.close();
+    inflate.close();
+  }
+}
+
+/**
+ * The fastest codec that works on this runtime.
+ * @param candidates tried in order; for tests
+ * @returns undefined when none does
+ */
+export async function loadZlib(
+  candidates: readonly (() => Promise<ZlibCodec>)[] = [
+    () => Promise.resolve(nativeCodec),
+    loadPako,
+  ],
+): Promise<ZlibCodec | undefined> {
+  for (const candidate of candidates) {
+    try {
+      const codec = await candidate();
+      if (works(codec)) return codec;
+    } catch {
+      // Not to be had on this runtime: the next one.
+    }
+  }
+  return undefined;
+}
+
+/** Every codec, for tests. */
+export const ZLIB_CODECS = { native: () => Promise.resolve(nativeCodec), pako: loadPako } as const;
