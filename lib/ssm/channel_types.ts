@@ -82,7 +82,7 @@ export const CHANNEL_TIMING: ChannelTiming = {
   handshake: 30_000,
   ping: 30_000,
   pong: 15_000,
-  tick: 100,
+  tick: 50,
   probe: 1500,
   resume: 300_000,
   silence: 120_000,

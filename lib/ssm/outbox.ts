@@ -18,6 +18,9 @@ const SILENT_DUPLICATE_RESENDS = 3;
 /** Queueing delay in milliseconds, on top of twice the best round trip, that stops the growth. */
 const QUEUE_DELAY_ALLOWANCE = 100;
 
+/** Time-out in milliseconds, on top of the round trip, of a message that may be refused. */
+const EAGER_ALLOWANCE = 30;
+
 /** Bounds of the window, in bytes of payload. */
 export interface WindowOptions {
   /** Window at the start. */
@@ -42,6 +45,8 @@ interface Entry {
   crossedReconnect: boolean;
   /** Sent more than once at all: no round-trip sample. */
   repeated: boolean;
+  /** May be refused while the agent still dials: worth an early second try. */
+  readonly eager: boolean;
 }
 
 /** Messages sent and not acknowledged, oldest first. */
@@ -89,8 +94,17 @@ export class Outbox {
     return this.#rtt.smoothed;
   }
 
-  /** Remembers a message that is being sent at `now`. */
-  add(sequenceNumber: number, bytes: Uint8Array, payloadBytes: number, now: number): void {
+  /**
+   * Remembers a message that is being sent at `now`.
+   * @param eager send again early: the agent drops the first data while it is still dialling
+   */
+  add(
+    sequenceNumber: number,
+    bytes: Uint8Array,
+    payloadBytes: number,
+    now: number,
+    eager = false,
+  ): void {
     this.#entries.set(sequenceNumber, {
       sequenceNumber,
       bytes,
@@ -99,6 +113,7 @@ export class Outbox {
       resends: 0,
       crossedReconnect: false,
       repeated: false,
+      eager,
     });
     this.#bytes += payloadBytes;
   }
@@ -126,8 +141,7 @@ export class Outbox {
     const due: Uint8Array[] = [];
     let bytes = 0;
     for (const entry of this.#entries.values()) {
-      const wait = Math.min(MAX_RESEND_INTERVAL, this.#rtt.timeout * 2 ** entry.resends);
-      if (now - entry.sentAt < wait) continue;
+      if (now - entry.sentAt < this.#timeout(entry)) continue;
       due.push(this.#resend(entry, now));
       bytes += entry.payloadBytes;
       if (bytes >= RESEND_BURST_BYTES) break;
@@ -170,6 +184,12 @@ export class Outbox {
       this.#remove(entry);
     }
     return forgotten;
+  }
+
+  #timeout(entry: Entry): number {
+    const { smoothed, timeout } = this.#rtt;
+    const base = entry.eager && smoothed !== undefined ? smoothed + EAGER_ALLOWANCE : timeout;
+    return Math.min(MAX_RESEND_INTERVAL, base * 2 ** entry.resends);
   }
 
   #oldest(): Entry | undefined {

@@ -205,6 +205,9 @@ export function encodeChannelClosed(
   }));
 }
 
+/** The agent puts this before failures of its own; people need not see it. */
+const ERROR_BANNER = /^-+ERROR-+\s*/;
+
 /** Never fails: a session ends even if the text that says why is garbled. */
 export function parseChannelClosed(payload: Uint8Array): ChannelClosed {
   try {

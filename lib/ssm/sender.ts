@@ -96,7 +96,8 @@ export class Sender {
       payloadType,
       payload,
     }));
-    this.#outbox.add(sequenceNumber, bytes, payload.byteLength, clock.monotonic());
+    const eager = payloadType === PayloadType.Output && this.#sentBytes === 0;
+    this.#outbox.add(sequenceNumber, bytes, payload.byteLength, clock.monotonic(), eager);
     this.#maxUnacknowledged = Math.max(this.#maxUnacknowledged, this.#outbox.bytes);
     link.send(bytes);
     this.#tick ??= clock.every(this.#options.timing.tick, () => this.#onTick());
@@ -170,8 +171,8 @@ export class Sender {
       if (!this.#maySend(bytes)) return;
       const payload = new Uint8Array(bytes);
       this.#queue.take(payload);
-      this.#sentBytes += bytes;
       this.send(PayloadType.Output, payload);
+      this.#sentBytes += bytes;
     }
   }
 

@@ -72,7 +72,7 @@ Deno.test("handshake responses, completions, flags and opens round-trip", () => 
 Deno.test("parseChannelClosed() gives the agent's text and survives garbage", () => {
   const payload = encodeChannelClosed({
     sessionId: "s-1",
-    output: " Unable to connect \n",
+    output: "\n----------ERROR-------\nUnable to connect \n",
     messageId: "m",
     destinationId: "i-1",
     createdDate: "2025-01-01",

@@ -82,6 +82,18 @@ Deno.test("Outbox sends again after the time-out, later each time, and not befor
   assert.equal(outbox.bytes, 0);
 });
 
+Deno.test("Outbox sends an eager message again as soon as its answer is overdue", () => {
+  const outbox = new Outbox();
+  outbox.add(0, message, 1, 0);
+  outbox.acknowledge(0, 20);
+  outbox.add(1, message, 1, 20, true);
+  outbox.add(2, message, 1, 20);
+  assert.deepEqual(outbox.due(69), []);
+  assert.equal(outbox.due(70).length, 1);
+  assert.equal(outbox.due(169).length, 0);
+  assert.equal(outbox.due(170).length, 1);
+});
+
 Deno.test("Outbox grows its window with acknowledgements up to the bound and halves it on loss", () => {
   const outbox = new Outbox({ initial: 1000, max: 4000 });
   let sequence = 0;
