@@ -212,10 +212,8 @@ const ERROR_BANNER = /^-+ERROR-+\s*/;
 export function parseChannelClosed(payload: Uint8Array): ChannelClosed {
   try {
     const json = parseJson(payload, "channel_closed");
-    return {
-      sessionId: stringField(json, "SessionId"),
-      output: stringField(json, "Output").trim(),
-    };
+    const output = stringField(json, "Output").trim().replace(ERROR_BANNER, "");
+    return { sessionId: stringField(json, "SessionId"), output };
   } catch {
     return { sessionId: "", output: "" };
   }
