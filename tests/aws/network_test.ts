@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { createNetwork } from "../../lib/aws/mod.ts";
+import { isAwsocksError } from "../../lib/core/mod.ts";
+import { type Authority, closedPort, makeAuthority, serve, startProxy } from "./peers.ts";
+
+const NAME = "ssm.test.internal";
+let directory: string;
+let authority: Authority;
+
+Deno.test.beforeAll(async () => {
+  directory = await Deno.makeTempDir();
+  authority = await makeAuthority(directory, NAME);
+});
+Deno.test.afterAll(() => Deno.remove(directory, { recursive: true }));
+
+const answer = () => new Response("from the server");
+
+Deno.test("fetch() needs nothing from an empty environment", async () => {
+  await using server = serve(answer);
+  using network = createNetwork({ env: {} });
+  assert.equal(await (await network.fetch(server.url)).text(), "from the server");
+  assert.deepEqual(network.caCerts, []);
+  assert.equal(network.proxyFor("https://ssm.eu-west-1.amazonaws.com/"), undefined);
+});
+
+Deno.test("fetch() trusts AWS_CA_BUNDLE, and only with it", async () => {
+  await using server = serve(answer, authority.server);
+  using without = createNetwork({ env: {} });
+  await assert.rejects(without.fetch(server.url));
+  using network = createNetwork({ env: { AWS_CA_BUNDLE: authority.bundlePath } });
+  assert.equal(await (await network.fetch(server.url)).text(), "from the server");
+  assert.equal(network.caCerts.length, 1);
+});
+
+Deno.test("fetch() goes through HTTPS_PROXY, with its user and password", async () => {
+  await using server = serve(answer, authority.server);
+  await using proxy = startProxy({ to: server.port });
+  using network = createNetwork({
+    env: { HTTPS_PROXY: `http://jane:p%40ss@${proxy.host}`, AWS_CA_BUNDLE: authority.bundlePath },
+  });
+  const response = await network.fetch(`https://${NAME}/path`);
+  assert.equal(await response.text(), "from the server");
+  assert.equal(server.requests[0]!.url, `https://${NAME}/path`);
+  assert.match(proxy.requests[0]!, new RegExp(`^CONNECT ${NAME}:443 HTTP/1.1\r\n`));
+  const credentials = /proxy-authorization: Basic (\S+)/i.exec(proxy.requests[0]!)![1]!;
+  assert.equal(atob(credentials), "jane:p@ss");
+});
+
+Deno.test("fetch() goes past the proxy where NO_PROXY says so", async () => {
+  await using server = serve(answer, authority.server);
+  await using proxy = startProxy({ to: closedPort() });
+  const env = { HTTPS_PROXY: `http://${proxy.host}`, AWS_CA_BUNDLE: authority.bundlePath };
+  using network = createNetwork({ env });
+  // Loopback is never proxied, not even when the process has the variables too: Deno would.
+  Deno.env.set("HTTPS_PROXY", env.HTTPS_PROXY);
+  try {
+    const response = await network.fetch(`https://localhost:${server.port}/`);
+    assert.equal(await response.text(), "from the server");
+    assert.equal(Deno.env.get("HTTPS_PROXY"), env.HTTPS_PROXY);
+  } finally {
+    Deno.env.delete("HTTPS_PROXY");
+  }
+  assert.deepEqual(proxy.requests, []);
+});
+
+Deno.test("createNetwork() reads every certificate of a bundle", async () => {
+  const path = `${directory}/bundle.pem`;
+  const own = await Deno.readTextFile(authority.bundlePath);
+  await Deno.writeTextFile(path, `# two\r\n${own}\r\nbetween\n${authority.server.cert}`);
+  using network = createNetwork({ env: { AWS_CA_BUNDLE: path } });
+  assert.equal(network.caCerts.length, 2);
+  for (const cert of network.caCerts) assert.match(cert, /^-----BEGIN[^]*END CERTIFICATE-----$/);
+});
+
+Deno.test("createNetwork() names a bundle that it cannot use", async () => {
+  const missing = `${directory}/missing.pem`;
+  assert.throws(
+    () => createNetwork({ env: { AWS_CA_BUNDLE: missing } }),
+    (error) => isAwsocksError(error, "config-unreadable") && error.message.includes(missing),
+  );
+  const empty = `${directory}/empty.pem`;
+  await Deno.writeTextFile(empty, "not a certificate");
+  assert.throws(
+    () => createNetwork({ env: { AWS_CA_BUNDLE: empty } }),
+    (error) => isAwsocksError(error, "config-invalid") && error.message.includes(empty),
+  );
+});
+
+Deno.test("close() can be called twice and ends the network", async () => {
+  const network = createNetwork({ env: { HTTPS_PROXY: "http://127.0.0.1:9" } });
+  network.close();
+  network.close();
+  await assert.rejects(
+    network.fetch("https://a.test/"),
+    (error) => isAwsocksError(error, "aborted"),
+  );
+});
