@@ -1,0 +1,105 @@
+/**
+ * The AWS side of a backend: clients, instance, keys and host keys. Loaded on first use.
+ *
+ * @module
+ */
+
+import { createAwsClient, createNetwork } from "../aws/mod.ts";
+import { type Clock, isAwsocksError } from "../core/mod.ts";
+import { createEc2Client } from "../ec2/mod.ts";
+import { createHostKeyVerifier, findIdentities, type Identity } from "../ssh/mod.ts";
+import { SsmClient } from "../ssm/client.ts";
+import { createSocketConnector } from "../ssm/mod.ts";
+import type { AwsBackendOptions, Parts } from "./aws_backend.ts";
+import { InstanceKeeper } from "./instance.ts";
+import { openSshCarrier } from "./ssh_carrier.ts";
+
+/** Makes the parts; nothing is sent yet. */
+export function createParts(
+  options: AwsBackendOptions & { clock: Clock; region: string },
+): Parts {
+  const { settings, region, clock, prompts = {}, credentials } = options;
+  const env = options.env ?? Deno.env.toObject();
+  const network = createNetwork({ env });
+  const aws = createAwsClient({
+    credentials: credentials.source,
+    refreshCredentials: (refreshOptions) => credentials.refresh(refreshOptions),
+    region,
+    network,
+    endpoints: settings.endpoints,
+    env,
+    clock,
+  });
+  const ssm = new SsmClient(aws);
+  const keeper = new InstanceKeeper({
+    ec2: createEc2Client(aws),
+    ssm,
+    instanceId: settings.instanceId,
+    name: settings.name,
+    autoStart: settings.autoStart,
+    autoStop: settings.autoStop,
+    choose: prompts.chooseInstance,
+    onProgress: options.onProgress,
+    clock,
+  });
+  const connect = createSocketConnector({
+    credentials: credentials.source,
+    signUpgrade: aws.signUpgrade,
+    rewriteUrl: aws.rewriteStreamUrl,
+    proxyFor: network.proxyFor,
+    caCerts: network.caCerts,
+  });
+  let identities: Promise<readonly Identity[]> | undefined;
+  const keys = () =>
+    identities ??= findIdentities({
+      explicit: settings.sshKey,
+      passphrase: settings.sshKeyPassphrase,
+      askPassphrase: prompts.passphrase,
+      home: options.home,
+      agentSocket: env.SSH_AUTH_SOCK,
+    }).catch((error) => {
+      identities = undefined; // a key that is put there meanwhile is found next time
+      throw error;
+    });
+  /** What the user may mend while we run is looked at anew. */
+  const reconsider = (error: unknown) => {
+    if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) identities = undefined;
+    if (isAwsocksError(error, "instance-not-found", "agent-offline")) keeper.forget();
+  };
+  return {
+    async open({ signal }) {
+      try {
+        // Before anything is started at AWS: a missing key is the cheaper failure.
+        const usable = await keys();
+        const instance = await keeper.ready(signal);
+        return await openSshCarrier({
+          session: { service: ssm, connect, clock },
+          instance,
+          port: settings.remotePort,
+          user: settings.sshUser,
+          identities: usable,
+          hostKeys: createHostKeyVerifier({
+            instanceId: instance.id,
+            ownFile: options.trustedHostsFile,
+            knownHostsFile: settings.knownHosts,
+            env,
+            home: options.home,
+          }),
+          compression: settings.compression,
+          clock,
+          signal,
+        });
+      } catch (error) {
+        reconsider(error);
+        throw error;
+      }
+    },
+    async close() {
+      try {
+        await keeper.release();
+      } finally {
+        network.close();
+      }
+    },
+  };
+}

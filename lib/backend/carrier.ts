@@ -1,0 +1,22 @@
+/**
+ * What a backend keeps up: one way into the network, such as an SSH connection inside a session.
+ *
+ * @module
+ */
+
+import type { Conn, Target } from "../core/mod.ts";
+import type { DialOptions } from "./backend.ts";
+
+/** A living way into the network. */
+export interface Carrier {
+  /** For the log: the session id, for example. */
+  readonly name: string;
+  /** Resolves when it has ended, with the reason if it was a failure; never rejects. */
+  readonly closed: Promise<Error | undefined>;
+  dial(target: Target, options?: DialOptions): Promise<Conn>;
+  /** Ends it and whatever it holds at AWS. Bounded in time, idempotent, never rejects. */
+  close(): Promise<void>;
+}
+
+/** Makes a carrier; aborting the signal leaves nothing behind. */
+export type OpenCarrier = (options: { signal: AbortSignal }) => Promise<Carrier>;

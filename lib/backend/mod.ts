@@ -1,0 +1,11 @@
+/**
+ * Ways to reach destinations: the interface, its state machine, and SSH inside Session Manager.
+ *
+ * @module
+ */
+
+export { type AwsBackendOptions, type BackendPrompts, createAwsBackend } from "./aws_backend.ts";
+export type { Backend, BackendState, DialOptions } from "./backend.ts";
+export type { Carrier, OpenCarrier } from "./carrier.ts";
+export type { ChooseInstance } from "./instance.ts";
+export { SupervisedBackend, type SupervisorOptions } from "./supervisor.ts";

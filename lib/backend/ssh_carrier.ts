@@ -1,0 +1,121 @@
+/**
+ * SSH inside a session: the carrier of the `ssh` backend.
+ *
+ * @module
+ */
+
+import {
+  AwsocksError,
+  type Clock,
+  describeError,
+  getLog,
+  isAwsocksError,
+  retry,
+} from "../core/mod.ts";
+import { connectSsh, type HostKeyVerifier, type Identity } from "../ssh/mod.ts";
+import {
+  openSession,
+  type OpenSessionOptions,
+  type Session,
+  sshSessionRequest,
+} from "../ssm/mod.ts";
+import type { Carrier } from "./carrier.ts";
+import type { ReadyInstance } from "./instance.ts";
+
+const log = getLog("backend");
+
+/** Milliseconds in which StartSession may go on saying that a fresh instance is not connected. */
+const FRESH_BUDGET = 180_000;
+/** Milliseconds for the end of a session to become known after the SSH connection on it failed. */
+const END_GRACE = 250;
+
+/** Options of {@linkcode openSshCarrier}. */
+export interface SshCarrierOptions {
+  readonly session: Omit<OpenSessionOptions, "signal" | "onStateChange">;
+  readonly instance: ReadyInstance;
+  /** Port of sshd on the instance. */
+  readonly port: number;
+  readonly user: string;
+  readonly identities: readonly Identity[];
+  readonly hostKeys: HostKeyVerifier;
+  readonly compression: boolean;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Starts a session, connects SSH over it and authenticates.
+ * @throws AwsocksError `agent-offline`, `session-…`, `ssh-…`, `aws-…`; the session is terminated
+ */
+export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrier> {
+  const { clock, signal } = options;
+  const session = await startSession(options);
+  try {
+    const connection = await connectSsh(session.conn, {
+      user: options.user,
+      identities: options.identities,
+      hostKeys: options.hostKeys,
+      compression: options.compression,
+      isUp: () => session.connected,
+      clock,
+      signal,
+    });
+    let closing: Promise<void> | undefined;
+    const close = () =>
+      closing ??= (() => {
+        connection.close();
+        return session.close();
+      })();
+    return {
+      name: session.sessionId,
+      closed: connection.closed.then((error) => reasonOf(session, error, clock)),
+      dial: (target, dialOptions) => connection.dial(target, dialOptions),
+      close,
+    };
+  } catch (error) {
+    const reason = await reasonOf(session, error, clock);
+    await session.close();
+    throw silentPort(reason, session, options);
+  }
+}
+
+async function startSession(options: SshCarrierOptions): Promise<Session> {
+  const { clock, instance, port, signal } = options;
+  const request = sshSessionRequest(instance.id, port);
+  return await retry({
+    clock,
+    initial: 2000,
+    max: 10_000,
+    budget: instance.started ? FRESH_BUDGET : 0,
+    signal,
+    retryable: (error) => instance.started && isAwsocksError(error, "agent-offline"),
+    onRetry: (error) => log.info("{reason}; trying again", { reason: describeError(error) }),
+  }, () => openSession(request, { ...options.session, signal }));
+}
+
+/** What ended the SSH connection: the session's own end, if that is what it was. */
+async function reasonOf<E>(session: Session, error: E, clock: Clock): Promise<E | AwsocksError> {
+  const abort = new AbortController();
+  const end = await Promise.race([
+    session.closed,
+    clock.sleep(END_GRACE, { signal: abort.signal }).catch(() => undefined),
+  ]);
+  abort.abort();
+  return end?.error ?? error;
+}
+
+/**
+ * An agent whose dial to the port fails dies without a word, so that the session stays silent: then
+ * the port is the most likely reason.
+ */
+function silentPort(reason: unknown, session: Session, options: SshCarrierOptions): unknown {
+  const { instance, port } = options;
+  if (!isAwsocksError(reason, "ssh-handshake-failed") || session.stats.receivedBytes > 0) {
+    return reason;
+  }
+  return new AwsocksError(
+    "ssh-handshake-failed",
+    `Nothing answered on port ${port} of ${instance.id}`,
+    { cause: reason, hint: "check that sshd runs there, or set `remote-port`" },
+  );
+}
