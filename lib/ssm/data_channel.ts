@@ -356,6 +356,7 @@ export class DataChannel implements Conn {
         { facts: { sessionId: this.sessionId } },
       )
       : undefined;
+    if (this.#shutdown) return this.#finish({ by: "local", output }); // the answer to our own end
     this.#finish({ by: "remote", output, ...(error && { error }) });
   }
 
