@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  BytePipe,
+  type Conn,
+  connPair,
+  fromDenoConn,
+  readAll,
+  readFull,
+  relay,
+  writeAll,
+} from "../../lib/core/mod.ts";
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+Deno.test("BytePipe hands out what was pushed, whatever the cuts, then the end", async () => {
+  await fc.assert(fc.asyncProperty(
+    fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 20 }),
+    fc.integer({ min: 1, max: 64 }),
+    async (chunks, size) => {
+      const pipe = new BytePipe();
+      for (const chunk of chunks) pipe.push(chunk);
+      pipe.end();
+      const got: number[] = [];
+      const buffer = new Uint8Array(size);
+      for (;;) {
+        const n = await pipe.read(buffer);
+        if (n === null) break;
+        assert.ok(n >= 1 && n <= size);
+        got.push(...buffer.subarray(0, n));
+      }
+      assert.deepEqual(got, chunks.flatMap((chunk) => [...chunk]));
+      assert.equal(pipe.size, 0);
+    },
+  ));
+});
+
+Deno.test("BytePipe gives the bytes before an error, then the error, and nothing after an abort", async () => {
+  const pipe = new BytePipe();
+  pipe.push(utf8("last words"));
+  pipe.end(new Error("broken"));
+  const buffer = new Uint8Array(64);
+  assert.equal(await pipe.read(buffer), 10);
+  await assert.rejects(pipe.read(buffer), /broken/);
+  const aborted = new BytePipe();
+  aborted.push(utf8("gone"));
+  aborted.abort();
+  assert.equal(await aborted.read(buffer), null);
+});
+
+Deno.test("a write to a full connPair waits for the reader", async () => {
+  const [a, b] = connPair(10);
+  await writeAll(a, new Uint8Array(10));
+  let written = false;
+  const writing = writeAll(a, new Uint8Array(5)).then(() => written = true);
+  await Promise.resolve();
+  assert.equal(written, false);
+  assert.equal(await readFull(b, new Uint8Array(10)), true);
+  await writing;
+  a.close();
+  b.close();
+});
+
+Deno.test("connPair passes half-close, and close of either end", async () => {
+  const [a, b] = connPair();
+  await writeAll(a, utf8("question"));
+  await a.closeWrite();
+  assert.equal(decode(await readAll(b)), "question");
+  await writeAll(b, utf8("answer"));
+  await b.closeWrite();
+  assert.equal(decode(await readAll(a)), "answer");
+
+  const [c, d] = connPair();
+  const pending = c.read(new Uint8Array(1));
+  d.close();
+  assert.equal(await pending, null);
+  c.close();
+  c.close();
+  await assert.rejects(c.write(utf8("x")), Deno.errors.BrokenPipe);
+});
+
+Deno.test("readFull() says when the input is too short, readAll() when it is too long", async () => {
+  const [a, b] = connPair();
+  await writeAll(a, new Uint8Array(3));
+  await a.closeWrite();
+  assert.equal(await readFull(b, new Uint8Array(4)), false);
+  const [c, d] = connPair();
+  await writeAll(c, new Uint8Array(11));
+  await c.closeWrite();
+  await assert.rejects(readAll(d, 10), RangeError);
+});
+
+Deno.test("relay() carries both ways, passes half-close on and counts", async () => {
+  const [client, a] = connPair(1000);
+  const [b, server] = connPair(1000);
+  let live = 0;
+  const relaying = relay(a, b, { onBytes: (_direction, bytes) => live += bytes });
+  const body = crypto.getRandomValues(new Uint8Array(60_000));
+  const serving = (async () => {
+    const got = await readAll(server);
+    await writeAll(server, got);
+    await writeAll(server, utf8("!"));
+    await server.closeWrite();
+  })();
+  await writeAll(client, body);
+  await client.closeWrite();
+  const echoed = await readAll(client);
+  assert.deepEqual(echoed.subarray(0, -1), body);
+  await serving;
+  assert.deepEqual(await relaying, { aToB: 60_000, bToA: 60_001 });
+  assert.equal(live, 120_001);
+});
+
+Deno.test("relay() closes both and reports the first failure", async () => {
+  const [client, a] = connPair();
+  const failing: Conn = {
+    read: () => Promise.reject(new Error("reset")),
+    write: (data) => Promise.resolve(data.byteLength),
+    closeWrite: () => Promise.resolve(),
+    close: () => {},
+  };
+  const { error } = await relay(a, failing);
+  assert.match(String(error), /reset/);
+  assert.equal(await client.read(new Uint8Array(1)), null);
+});
+
+Deno.test("relay() ends when its signal says so", async () => {
+  const [client, a] = connPair();
+  const [b, server] = connPair();
+  const abort = new AbortController();
+  const relaying = relay(a, b, { signal: abort.signal });
+  abort.abort(new Error("stop"));
+  assert.match(String((await relaying).error), /stop/);
+  assert.equal(await client.read(new Uint8Array(1)), null);
+  assert.equal(await server.read(new Uint8Array(1)), null);
+});
+
+Deno.test("fromDenoConn() may be closed twice and half-closed after the peer has left", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const dialing = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  const accepted = fromDenoConn(await listener.accept());
+  const conn = fromDenoConn(await dialing);
+  await writeAll(conn, utf8("hi"));
+  await conn.closeWrite();
+  assert.equal(decode(await readAll(accepted)), "hi");
+  accepted.close();
+  accepted.close();
+  await accepted.closeWrite();
+  assert.equal(await conn.read(new Uint8Array(1)), null);
+  conn.close();
+});
