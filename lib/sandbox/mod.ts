@@ -7,6 +7,7 @@
 
 export { MFA_ROLE_ARN, MFA_SERIAL, ROLE_ARN } from "./api/sts.ts";
 export type { SandboxEvent, SandboxEventBody, UpgradeSignature } from "./events.ts";
+export { parseSandboxFlags, SANDBOX_FLAGS, type SandboxFlag } from "./flags.ts";
 export type { Instance, InstanceState } from "./fleet.ts";
 export type { SessionCounters, SessionStatus } from "./gateway/session.ts";
 export { ACCOUNT_ID } from "./identities.ts";
