@@ -181,6 +181,12 @@ export const OUTCOMES = {
     X.Session,
     "if the instance was rebuilt, remove its line from the known hosts file named above",
   ),
+  "ssh-host-key-unknown": row(
+    R.NotAllowed,
+    502,
+    X.Session,
+    "add its key to a known hosts file under the instance id",
+  ),
   "ssh-handshake-failed": row(R.NetworkUnreachable, 502, X.Session),
   "ssh-closed": row(R.NetworkUnreachable, 502, X.Session),
 
