@@ -186,7 +186,9 @@ export async function shakeHands<T>(
     let remembered: Promise<void> | undefined;
     client.on("handshake", () => {
       keysExchanged = true;
-      remembered ??= hostKey.remember();
+      if (remembered) return;
+      remembered = hostKey.remember();
+      remembered.catch(giveUp);
     });
     client.on("error", (error) => {
       if (!isAside(error)) return fail(error);

@@ -27,6 +27,9 @@ export interface HostKeyVerifier {
    * @throws AwsocksError `ssh-host-key-changed`, `ssh-host-key-unknown`
    */
   verify(key: HostKey): Promise<void>;
-  /** Called with a verified key once the server has proved to own it; records a new one. Never rejects. */
+  /**
+   * Called with a verified key once the server has proved to own it; records a new one.
+   * @throws AwsocksError `ssh-host-key-changed` when another key was recorded meanwhile
+   */
   remember(key: HostKey): Promise<void>;
 }
