@@ -34,7 +34,10 @@ export interface Switches {
   readonly resendTick: number;
   /** Milliseconds that the client has for its HandshakeResponse; default 15,000. */
   readonly handshakeTimeout: number;
-  /** Milliseconds between StartSession and the agent's own connection; default 0. */
+  /**
+   * Milliseconds between StartSession and the agent's own connection; default 30. With 0 the agent is
+   * there first, and the client gets a repetition of its HandshakeRequest.
+   */
   readonly agentDelay: number;
 
   // The gateway
@@ -88,7 +91,7 @@ export const DEFAULT_SWITCHES: Switches = {
   reacknowledge: true,
   resendTick: 100,
   handshakeTimeout: 15_000,
-  agentDelay: 0,
+  agentDelay: 30,
   signedUpgrade: "warn",
   publication: "plain",
   newUrl: true,

@@ -5,6 +5,10 @@
  * @module
  */
 
+function hex32(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, "0");
+}
+
 /** A generator of type sfc32, which passes the usual tests and needs four words of state. */
 export class Random {
   #a: number;
@@ -64,8 +68,11 @@ export class Random {
 
   /** A version 4 UUID, RFC 9562 section 5.4. */
   uuid(): string {
-    const variant = this.letters(1, "89ab");
-    return `${this.hex(8)}-${this.hex(4)}-4${this.hex(3)}-${variant}${this.hex(3)}-${this.hex(12)}`;
+    const [a, b, c, d] = [this.#word(), this.#word(), this.#word(), this.#word()];
+    const version = (b & 0xffff0fff) | 0x4000;
+    const variant = (c & 0x3fffffff) | 0x80000000;
+    const text = hex32(a) + hex32(version) + hex32(variant) + hex32(d);
+    return text.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
   }
 
   /** A generator of its own, so that one consumer's draws do not shift another's. */

@@ -112,18 +112,20 @@ export class Site {
       request.resume();
       await answer(response, 200, "text/html; charset=utf-8", page(request.headers.host ?? ""));
     },
-    "/bytes": async (_request, response, url) => {
+    "/bytes": async (request, response, url) => {
       const { size, seed } = streamOf(url);
+      // Trailers need chunks, and HTTP/1.0 has neither.
+      const trailers = request.httpVersion === "1.1";
       response.writeHead(200, {
         "content-type": "application/octet-stream",
-        "trailer": "x-sha256",
+        ...(trailers ? { "trailer": "x-sha256" } : {}),
       });
       const hash = createHash("sha256");
       for (const block of blocksOf(size, seed)) {
         hash.update(block);
         await write(response, block.slice());
       }
-      response.addTrailers({ "x-sha256": hash.digest("hex") });
+      if (trailers) response.addTrailers({ "x-sha256": hash.digest("hex") });
       response.end();
     },
     "/sha256": async (_request, response, url) => {
