@@ -89,5 +89,5 @@ export async function startLogging(app: App): Promise<void> {
     write: (line) => app.screen.line(line),
   });
   const log = getLog("cli");
-  for (const warning of app.command.warnings) log.warn(warning);
+  for (const warning of app.command.warnings) log.warn("{warning}", { warning });
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { LogLevel } from "../core/log.ts";
 import { FLAGS, type FlagSpec } from "./flag_specs.ts";
 
 /** Names of the commands, as typed. */
@@ -42,6 +43,8 @@ export interface CommandSpec {
   readonly flags: readonly string[];
   /** Help texts of flags that mean something of their own here. */
   readonly texts?: Readonly<Record<string, string>>;
+  /** Level of the log when no flag gives one; default `info`. */
+  readonly logLevel?: LogLevel;
   /** Command lines with what they do. */
   readonly examples: readonly (readonly [command: string, text: string])[];
 }
@@ -85,7 +88,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       "account and no network.",
     ],
     arguments: [],
-    flags: ["once", "listen", "faults", ...OUTPUT],
+    flags: ["once", "listen", "switches", ...OUTPUT],
+    logLevel: "warn",
     texts: { listen: "host:port of the proxy; default a free port of 127.0.0.1" },
     examples: [
       ["awsocks demo", "stays up until Ctrl-C"],
@@ -101,13 +105,16 @@ export const COMMANDS: readonly CommandSpec[] = [
       "until Ctrl-C.",
     ],
     arguments: [],
-    flags: ["listen", "sshd", "faults", "format", ...OUTPUT],
-    texts: { listen: "host:port of the AWS API; default a free port of 127.0.0.1" },
+    flags: ["listen", "sshd", "switches", "format", ...OUTPUT],
+    texts: {
+      listen: "host:port of the AWS API; default a free port of 127.0.0.1",
+      switches: "how it behaves, such as pace=on,drop=0.01; listed below",
+    },
     examples: [
       ["awsocks sandbox", "prints `export …` lines and the command to use"],
       ["awsocks sandbox --format json", "the same for programs"],
       ["awsocks sandbox --sshd 127.0.0.1:22", "with the sshd of this machine"],
-      ["awsocks sandbox --faults drop=0.01,cut-every=2MB", "with a bad network"],
+      ["awsocks sandbox --switches drop=0.01,cut-every=2MB", "with a bad network"],
     ],
   },
   {

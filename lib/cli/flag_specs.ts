@@ -332,14 +332,14 @@ export const FLAGS: readonly FlagSpec[] = [
     kind: "optional",
     value: "SWITCHES",
     group: "Sandbox",
-    text: "use the built-in AWS to try things on, with switches such as pace=on,drop=0.01",
+    text: "use the built-in AWS to try things on; switches: see awsocks help sandbox",
   },
   {
-    name: "faults",
+    name: "switches",
     kind: "list",
     value: "SWITCHES",
     group: "Sandbox",
-    text: "how the sandbox misbehaves, such as pace=on,drop=0.01,cut-every=2MB",
+    text: "how the sandbox behaves, such as pace=on,drop=0.01; see awsocks help sandbox",
   },
   {
     name: "sshd",

@@ -16,6 +16,12 @@ export interface HelpOptions {
   /** Columns of the terminal; more than 96 are not used. */
   readonly columns?: number;
   readonly color?: boolean;
+  /** Switches of the sandbox, where they are to be listed. */
+  readonly switches?: readonly {
+    readonly name: string;
+    readonly value: string;
+    readonly help: string;
+  }[];
 }
 
 /**
@@ -25,7 +31,7 @@ export interface HelpOptions {
 export function helpText(topic: string, options: HelpOptions = {}): string {
   const page = new Page(options);
   const command = commandNamed(topic);
-  if (command) describeCommand(page, command);
+  if (command) describeCommand(page, command, options.switches ?? []);
   else describeCommands(page, topic);
   return page.text();
 }
@@ -101,7 +107,11 @@ function describeCommands(page: Page, family: string): void {
   } else page.table(members.flatMap((command) => command.examples));
 }
 
-function describeCommand(page: Page, command: CommandSpec): void {
+function describeCommand(
+  page: Page,
+  command: CommandSpec,
+  switches: NonNullable<HelpOptions["switches"]>,
+): void {
   page.line(`awsocks ${command.name}: ${lowerFirst(command.summary)}`);
   page.heading("Usage");
   page.line(`  awsocks ${synopsis(command, true)}`);
@@ -119,6 +129,10 @@ function describeCommand(page: Page, command: CommandSpec): void {
     if (members.length === 0) continue;
     page.heading(group);
     page.table(rows(members), column);
+  }
+  if (switches.length > 0) {
+    page.heading("Switches of the sandbox");
+    page.table(switches.map(({ name, value, help }) => [`${name}=${value}`, help]));
   }
   page.heading("Examples");
   for (const [example, text] of command.examples) {

@@ -86,7 +86,13 @@ function understand(args: readonly string[]): Command {
   const { flags, warnings } = readFlags(tokens, spec);
   checkArguments(spec, rest);
   if (spec.name === "help") topicOf(rest, true);
-  return { name: spec.name, arguments: rest, flags, log: logChoice(flags), warnings };
+  return {
+    name: spec.name,
+    arguments: rest,
+    flags,
+    log: logChoice(flags, spec.logLevel),
+    warnings,
+  };
 }
 
 /** `--no-color` counts even where the rest of the command line is not looked at. */

@@ -23,12 +23,15 @@ export interface Input {
   read(into: Uint8Array): Promise<number | null>;
 }
 
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Where a command reads and writes. */
 export interface Terminal {
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
 }
 
 /** The streams and the environment of this process. */

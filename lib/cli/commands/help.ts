@@ -9,13 +9,19 @@ import type { App } from "../app.ts";
 import { helpText } from "../help.ts";
 
 /** Prints the help of a topic. */
-export function run(app: App): Promise<number> {
+export async function run(app: App): Promise<number> {
   const { stdout } = app.terminal;
-  const { columns } = stdout.size();
-  stdout.write(helpText(app.command.arguments.join(" "), {
+  const topic = app.command.arguments.join(" ");
+  stdout.write(helpText(topic, {
     // Text for a file or a pager keeps its full width.
-    ...(stdout.isTerminal ? { columns } : {}),
+    ...(stdout.isTerminal ? { columns: stdout.size().columns } : {}),
     color: app.out.color,
+    ...(topic === "sandbox" ? { switches: await sandboxSwitches() } : {}),
   }));
-  return Promise.resolve(ExitCode.Ok);
+  return ExitCode.Ok;
+}
+
+async function sandboxSwitches() {
+  const { SANDBOX_FLAGS } = await import("../../sandbox/flags.ts");
+  return SANDBOX_FLAGS;
 }

@@ -1,0 +1,151 @@
+/**
+ * Puts the proxy together from settings: credentials, backend, router, manager.
+ *
+ * @module
+ */
+
+import { type BackendPrompts, createAwsBackend } from "../backend/mod.ts";
+import type { Settings } from "../config/mod.ts";
+import { createCredentials, type CredentialManager, resolveRegion } from "../credentials/mod.ts";
+import { AwsocksError, isAwsocksError } from "../core/errors.ts";
+import { createManager, type Manager } from "../proxy/mod.ts";
+import { createRouter } from "../routing/mod.ts";
+import type { App } from "./app.ts";
+import { BackendProgress } from "./progress.ts";
+import { homeOf } from "./settings.ts";
+import type { Environment } from "./terminal.ts";
+
+/** What the proxy is made of. */
+export interface ProxyOptions {
+  readonly settings: Settings;
+  readonly env: Environment;
+  /** Credentials to use; default those of the AWS chain. */
+  readonly credentials?: CredentialManager | undefined;
+  /** File of trusted host keys; default the user's. */
+  readonly trustedHostsFile?: string | undefined;
+}
+
+/** A proxy that is ready to be started. It is among the app's closers already. */
+export interface Proxy {
+  readonly manager: Manager;
+  readonly region: string;
+  readonly progress: BackendProgress;
+}
+
+/**
+ * Puts the proxy together; nothing listens and nothing is sent yet.
+ * @throws AwsocksError `usage` without a region, `unsupported-platform` for VM mode, `ssh-key-missing`
+ */
+export async function createProxy(app: App, options: ProxyOptions): Promise<Proxy> {
+  const { settings, env } = options;
+  const { clock } = app;
+  if (settings.mode === "vm") {
+    throw new AwsocksError("unsupported-platform", "VM mode is not in this version", {
+      hint: 'use --mode direct, or remove `mode = "vm"` from the profile',
+    });
+  }
+  await checkKey(settings.sshKey);
+  const home = homeOf(env);
+  const region = await regionOf(settings, env);
+  const credentials = options.credentials ?? createCredentials({
+    profile: settings.awsProfile,
+    region,
+    stsEndpoint: settings.endpoints.sts,
+    mfaCode: app.prompter.available ? (serial) => askMfaCode(app, serial) : undefined,
+    env,
+    home,
+    clock,
+  });
+  const progress = new BackendProgress({
+    screen: app.screen,
+    clock,
+    isTerminal: app.terminal.stderr.isTerminal,
+  });
+  const backend = createAwsBackend({
+    settings,
+    region,
+    credentials,
+    prompts: app.prompter.available ? promptsOf(app) : {},
+    onProgress: progress.show,
+    env,
+    clock,
+    ...(home === undefined ? {} : { home }),
+    ...(options.trustedHostsFile === undefined
+      ? {}
+      : { trustedHostsFile: options.trustedHostsFile }),
+  });
+  progress.watch(backend);
+  const manager = createManager({
+    listen: settings.listen,
+    auth: authOf(settings),
+    allowOpen: settings.allowOpen,
+    maxConnections: settings.maxConnections,
+    router: createRouter(settings.routing),
+    backend,
+    mode: settings.mode,
+    lazy: settings.lazy,
+    lazyUntilReady: settings.lazyUntilReady,
+    fallback: settings.fallback,
+    connectTimeout: settings.connectTimeout * 1000,
+    clock,
+  });
+  app.closers.push(
+    () => credentials.close(),
+    () => manager.close(),
+    () => progress.clear(),
+  );
+  return { manager, region, progress };
+}
+
+function authOf({ proxyUser: user, proxyPassword: password }: Settings) {
+  return user === undefined || password === undefined ? undefined : { user, password };
+}
+
+/** A key that is not there would otherwise be noticed by the first request only. */
+async function checkKey(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  try {
+    await Deno.stat(path);
+  } catch (error) {
+    // What else is wrong with it is said by the room that reads it.
+    if (!(error instanceof Deno.errors.NotFound)) return;
+    throw new AwsocksError("ssh-key-missing", `SSH key ${path} does not exist`, { cause: error });
+  }
+}
+
+async function regionOf(settings: Settings, env: Environment): Promise<string> {
+  const { region, awsProfile } = settings;
+  const found = await resolveRegion({ region, profile: awsProfile, env, home: homeOf(env) });
+  if (found) return found;
+  throw new AwsocksError("usage", "No AWS region is set", {
+    hint: "set `region` in the profile, --region or AWS_REGION",
+  });
+}
+
+async function askMfaCode(app: App, serial: string): Promise<string> {
+  const { prompter, lifetime } = app;
+  return (await prompter.secret(`MFA code of ${serial}`, { signal: lifetime.signal })).trim();
+}
+
+function promptsOf({ prompter, lifetime }: App): BackendPrompts {
+  return {
+    passphrase: async (path) => {
+      try {
+        return await prompter.secret(`Passphrase of ${path}`, { signal: lifetime.signal });
+      } catch (error) {
+        if (isAwsocksError(error, "aborted")) return undefined;
+        throw error;
+      }
+    },
+    chooseInstance: async (instances, { signal }) => {
+      const choices = instances.map(({ id, name, state, privateIp, availabilityZone }) => ({
+        label: id,
+        detail: [name, state, privateIp, availabilityZone].filter(Boolean).join(" · "),
+      }));
+      const index = await prompter.select("Instance", choices, {
+        signal: AbortSignal.any([signal, lifetime.signal]),
+      });
+      return instances[index]!;
+    },
+  };
+}
