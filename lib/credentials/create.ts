@@ -25,7 +25,7 @@ export interface CredentialsOptions extends Surroundings {
   readonly fetch?: Fetch | undefined;
   /** Default the real time. */
   readonly clock?: Clock | undefined;
-  /** Milliseconds for each answer of the instance metadata service; default 1000. */
+  /** Milliseconds for each answer of a metadata service, instance or container; default 1000. */
   readonly metadataLimit?: number | undefined;
 }
 

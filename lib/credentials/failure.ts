@@ -122,14 +122,18 @@ function nothingFound(source: Source & { profile?: string | undefined }, error?:
     : `neither AWS profile ${profile} nor the environment`;
   const metadata = source.kind === "none"
     ? "instance metadata is disabled (AWS_EC2_METADATA_DISABLED)"
-    : statusOf(error) === 404
-    ? "this instance has no IAM role"
-    : "there is no instance metadata service here";
+    : metadataText(statusOf(error));
   return new AwsocksError(
     "credentials-missing",
     `No AWS credentials found: ${where} holds any, and ${metadata}`,
     { facts: { source: source.kind, ...(profile !== undefined && { profile }) }, cause: error },
   );
+}
+
+function metadataText(status: number | undefined): string {
+  if (status === undefined) return "there is no instance metadata service here";
+  if (status === 404) return "this instance has no IAM role";
+  return `the instance metadata service answered with status ${status}`;
 }
 
 function profileFailure(

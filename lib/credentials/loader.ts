@@ -46,7 +46,7 @@ export interface LoaderOptions {
   readonly region?: string | undefined;
   readonly stsEndpoint?: string | undefined;
   readonly mfaCode?: MfaCode | undefined;
-  /** Milliseconds for each answer of the instance metadata service; default 1000. */
+  /** Milliseconds for each answer of a metadata service, instance or container; default 1000. */
   readonly metadataLimit?: number | undefined;
 }
 

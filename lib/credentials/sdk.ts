@@ -16,7 +16,7 @@ import { sourceText } from "./source.ts";
 /** Asks for the code that an MFA device shows. */
 export type MfaCode = (serial: string, options: { signal: AbortSignal }) => Promise<string>;
 
-/** Milliseconds that the instance metadata service has for each answer. */
+/** Milliseconds that a metadata service, of the instance or the container, has for each answer. */
 export const METADATA_LIMIT_MS = 1_000;
 
 /** What a load needs besides the source. */
@@ -123,6 +123,7 @@ async function provide(source: Source, context: SdkContext): Promise<SdkCredenti
     case "container":
       return await sdk.fromHttp({
         awsContainerCredentialsFullUri: source.url,
+        timeout: context.metadataLimit ?? METADATA_LIMIT_MS,
         ...(env.AWS_CONTAINER_AUTHORIZATION_TOKEN && {
           awsContainerAuthorizationToken: env.AWS_CONTAINER_AUTHORIZATION_TOKEN,
         }),

@@ -125,8 +125,9 @@ export class FileWatcher implements AsyncDisposable {
 
   #touch(directory: string, event: Deno.FsEvent): void {
     if (this.#closed) return;
-    // The watch went with the directory; one made anew under its name needs a new watch.
-    if (event.kind === "remove" && event.paths.includes(directory)) this.#drop(directory);
+    // Something befell the directory itself. If it was moved, the watch went with it, and another may
+    // stand in its place already: watch anew what is there now.
+    if (event.paths.includes(directory)) this.#drop(directory);
     this.#timer?.cancel();
     this.#timer = this.#options.clock.after(QUIET_MS, () => void this.#update());
   }
