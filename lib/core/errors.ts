@@ -155,6 +155,10 @@ export const OUTCOMES = {
   "session-closed": row(R.NetworkUnreachable, 502, X.Session),
   "session-lost": row(R.NetworkUnreachable, 502, X.Session),
 
+  // Multiplexed streams
+  "smux-protocol-error": row(R.NetworkUnreachable, 502, X.Session),
+  "smux-closed": row(R.NetworkUnreachable, 502, X.Session),
+
   // SSH
   "ssh-key-missing": row(
     R.GeneralFailure,
