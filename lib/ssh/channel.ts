@@ -11,6 +11,7 @@
 import type { ClientChannel } from "ssh2";
 import type { Conn } from "../core/mod.ts";
 import { Buffer } from "node:buffer";
+import type { ChannelWindow } from "./receive_window.ts";
 import { canSend, sendClose, serverEnded } from "./ssh2_internals.ts";
 import type { WriteGate } from "./write_gate.ts";
 
@@ -30,6 +31,7 @@ export interface ChannelConn extends Conn {
 export function channelConn(
   channel: ClientChannel,
   gate: WriteGate,
+  window: ChannelWindow,
   onClosed: () => void,
 ): ChannelConn {
   let readEnded = false;
@@ -48,6 +50,7 @@ export function channelConn(
   const finish = () => {
     if (closed) return;
     closed = true;
+    window.close();
     wake();
     onClosed();
   };
@@ -82,6 +85,7 @@ export function channelConn(
         const chunk = channel.read(length || undefined) as Buffer | null;
         if (chunk) {
           into.set(chunk);
+          window.consumed(chunk.byteLength);
           return chunk.byteLength;
         }
         if (readEnded) break;

@@ -21,7 +21,8 @@ import { type Handshake, shakeHands } from "./handshake.ts";
 import type { HostKeyVerifier } from "./host_key.ts";
 import type { Identity } from "./identity.ts";
 import { openFailureError } from "./open_failure.ts";
-import { ping, sendClose } from "./ssh2_internals.ts";
+import { ChannelWindow, ReceiveBudget } from "./receive_window.ts";
+import { ping, sendClose, setInitialWindow, takeWindow } from "./ssh2_internals.ts";
 import { WriteGate } from "./write_gate.ts";
 
 /** Options of {@linkcode connectSsh}. */
@@ -94,6 +95,7 @@ class Connection implements SshConnection {
   readonly #stream: Handshake["stream"];
   readonly #settings: Settings;
   readonly #gate: WriteGate;
+  readonly #budget: ReceiveBudget;
   readonly #keepAlive: Timer;
   readonly #channels = new Set<ChannelConn>();
   #opening = 0;
@@ -107,6 +109,8 @@ class Connection implements SshConnection {
     this.#stream = stream;
     this.#settings = settings;
     this.#gate = new WriteGate(stream);
+    this.#budget = new ReceiveBudget(settings.clock);
+    setInitialWindow(client, () => this.#budget.initial);
     const { promise, resolve } = Promise.withResolvers<Error | undefined>();
     this.closed = promise;
 
@@ -118,6 +122,7 @@ class Connection implements SshConnection {
       resolve(this.#end?.error);
     });
     this.#keepAlive = this.#startKeepAlive(handshake.lastInput);
+    this.#ping();
   }
 
   get channels(): number {
@@ -149,6 +154,7 @@ class Connection implements SshConnection {
       );
     });
     signal?.addEventListener("abort", onAbort, { once: true });
+    const initial = this.#budget.initial;
     this.#opening++;
     try {
       this.#client.forwardOut(
@@ -165,7 +171,17 @@ class Connection implements SshConnection {
             channel.resume();
             return;
           }
-          const conn = channelConn(channel, this.#gate, () => this.#channels.delete(conn));
+          const window = new ChannelWindow(
+            this.#budget,
+            initial,
+            takeWindow(this.#client, channel),
+          );
+          const conn = channelConn(
+            channel,
+            this.#gate,
+            window,
+            () => this.#channels.delete(conn),
+          );
           this.#channels.add(conn);
           resolve(conn);
         },
@@ -225,7 +241,13 @@ class Connection implements SshConnection {
         );
         return;
       }
-      ping(this.#client);
+      this.#ping();
     });
+  }
+
+  #ping(): void {
+    const { clock } = this.#settings;
+    const sent = clock.monotonic();
+    ping(this.#client, () => this.#budget.sampleRoundTrip(clock.monotonic() - sent));
   }
 }

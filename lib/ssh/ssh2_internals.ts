@@ -15,6 +15,8 @@ interface ClientInternals {
   readonly _callbacks: (() => void)[];
   readonly _protocol: {
     ping(): void;
+    directTcpip(channel: number, window: number, packet: number, destination: unknown): void;
+    channelWindowAdjust(channel: number, bytes: number): void;
     readonly _handlers: Record<
       string,
       ((protocol: unknown, methods: string[], partial: boolean) => void) | undefined
@@ -23,8 +25,8 @@ interface ClientInternals {
 }
 
 interface ChannelInternals {
-  readonly incoming: { state: "open" | "eof" | "closed" };
-  readonly outgoing: { state: "open" | "eof" | "closing" | "closed" };
+  readonly incoming: { state: "open" | "eof" | "closed"; window: number };
+  readonly outgoing: { readonly id: number; state: "open" | "eof" | "closing" | "closed" };
 }
 
 // Casts: private fields of the pinned version, each read nowhere else.
@@ -40,9 +42,9 @@ export function serverVersion(client: Client): string | undefined {
  * Sends `keepalive@openssh.com`, a global request that every server answers, if only with a refusal
  * (RFC 4254 section 4). ssh2 has the same, but on a timer of its own that is deaf to other traffic.
  */
-export function ping(client: Client): void {
+export function ping(client: Client, onReply: () => void): void {
   // Replies carry no name: the order of the callbacks is all that tells them apart.
-  inside(client)._callbacks.push(() => {});
+  inside(client)._callbacks.push(onReply);
   inside(client)._protocol.ping();
 }
 
@@ -53,6 +55,34 @@ export function onAuthRefused(client: Client, callback: (methods: string[]) => v
   handlers.USERAUTH_FAILURE = (protocol, methods, partial) => {
     callback(methods);
     original?.(protocol, methods, partial);
+  };
+}
+
+/** Window that ssh2 grants and renews by itself. */
+const SSH2_WINDOW_BYTES = 2 * 1024 * 1024;
+
+/** Opens `direct-tcpip` channels with this window instead of ssh2's 2 MiB. */
+export function setInitialWindow(client: Client, window: () => number): void {
+  const protocol = inside(client)._protocol;
+  const original = protocol.directTcpip;
+  protocol.directTcpip = function (channel, _window, packet, destination) {
+    original.call(this, channel, window(), packet, destination);
+  };
+}
+
+/**
+ * Takes the window of a channel away from ssh2, which would renew it when data arrives and not when it
+ * is read: ssh2 sees a window that is always full.
+ * @returns grants more to the server
+ */
+export function takeWindow(client: Client, channel: ClientChannel): (bytes: number) => void {
+  const { incoming, outgoing } = insideChannel(channel);
+  Object.defineProperty(incoming, "window", { get: () => SSH2_WINDOW_BYTES, set: () => {} });
+  return (bytes) => {
+    const open = outgoing.state === "open" || outgoing.state === "eof";
+    if (open && incoming.state === "open") {
+      inside(client)._protocol.channelWindowAdjust(outgoing.id, bytes);
+    }
   };
 }
 
