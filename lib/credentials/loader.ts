@@ -8,7 +8,8 @@ import { type Clock, type Credentials, getLog } from "../core/mod.ts";
 import { awsPaths, namedProfile, type Whereabouts } from "./environment.ts";
 import { alreadyExpired, explainFailure, findFault } from "./failure.ts";
 import { type Fetch, FetchHandler } from "./fetch_handler.ts";
-import { digest } from "./profile.ts";
+import { digest } from "./digest.ts";
+import { tokenFile } from "./profile.ts";
 import { resolveRegion } from "./region.ts";
 import { loadFromSource, type MfaCode } from "./sdk.ts";
 import { readSharedFiles } from "./shared_files.ts";
@@ -71,7 +72,7 @@ export function createLoader(options: LoaderOptions): Prepare {
       fields: sourceFields(source),
       interactive: source.kind === "profile" && source.plan.mfaSerial !== undefined,
       limit: isPatient(source) ? PATIENT_LOAD_LIMIT_MS : LOAD_LIMIT_MS,
-      settings: sourceFingerprint(source, files),
+      settings: await sourceFingerprint(source, files),
       token: () => tokenDigest(source),
       load: async (signal) => {
         const fault = await findFault(source, [...files.profiles.keys()].sort());
@@ -123,7 +124,7 @@ async function tokenDigest(source: Source): Promise<string> {
   const login = source.kind === "profile" ? source.plan.login : undefined;
   if (!login) return "";
   try {
-    return digest("sha256", await Deno.readTextFile(login.tokenFile));
+    return await digest("SHA-256", await Deno.readTextFile(await tokenFile(login)));
   } catch {
     return "";
   }

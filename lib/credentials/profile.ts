@@ -9,8 +9,8 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { digest, type DigestAlgorithm } from "./digest.ts";
 import type { AwsPaths } from "./environment.ts";
 import type { IniSection } from "./ini.ts";
 import type { SharedFiles } from "./shared_files.ts";
@@ -29,8 +29,11 @@ export interface ProfileLink {
 export interface Login {
   /** The command that logs in. */
   readonly command: string;
-  /** File with the token; the SDK rewrites it when it refreshes the token. */
-  readonly tokenFile: string;
+  /** Directory of the file with the token. */
+  readonly cache: string;
+  /** What the file is named after, and by which digest. */
+  readonly id: string;
+  readonly algorithm: DigestAlgorithm;
 }
 
 /** What a profile's credentials depend on. */
@@ -157,7 +160,6 @@ function ssoFault(settings: IniSection, files: SharedFiles): string | undefined 
   return missing.length > 0 ? `lacks ${missing.join(", ")}` : undefined;
 }
 
-/** The token files are named by a digest, as the AWS CLI does it. */
 function loginOf(
   profile: string,
   kind: ProfileKind,
@@ -167,18 +169,16 @@ function loginOf(
   const option = ` --profile ${/^[\w.@+/:-]+$/.test(profile) ? profile : `'${profile}'`}`;
   if (kind === "sso") {
     const id = settings.get("sso_session") ?? settings.get("sso_start_url") ?? "";
-    const tokenFile = join(paths.ssoCache, `${digest("sha1", id)}.json`);
-    return { command: `aws sso login${option}`, tokenFile };
+    return { command: `aws sso login${option}`, cache: paths.ssoCache, id, algorithm: "SHA-1" };
   }
   if (kind === "login") {
     const id = settings.get("login_session") ?? "";
-    const tokenFile = join(paths.loginCache, `${digest("sha256", id)}.json`);
-    return { command: `aws login${option}`, tokenFile };
+    return { command: `aws login${option}`, cache: paths.loginCache, id, algorithm: "SHA-256" };
   }
   return undefined;
 }
 
-/** A digest in hexadecimal. */
-export function digest(algorithm: "sha1" | "sha256", text: string): string {
-  return createHash(algorithm).update(text).digest("hex");
+/** The file in which the AWS CLI leaves the token; the SDK rewrites it when it refreshes the token. */
+export async function tokenFile({ cache, id, algorithm }: Login): Promise<string> {
+  return join(cache, `${await digest(algorithm, id)}.json`);
 }

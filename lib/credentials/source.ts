@@ -19,7 +19,8 @@ import {
   type Surroundings,
   whereabouts,
 } from "./environment.ts";
-import { digest, planProfile, type ProfilePlan } from "./profile.ts";
+import { digest } from "./digest.ts";
+import { planProfile, type ProfilePlan } from "./profile.ts";
 import { DEFAULT_PROFILE, type SharedFiles } from "./shared_files.ts";
 
 /** A link of the chain. */
@@ -107,7 +108,7 @@ export function sourceFields(source: Source): { source: string; profile?: string
  * A digest of the settings that select and configure the source. It changes when, and only when, a
  * change of the shared files matters to the credentials in use.
  */
-export function sourceFingerprint(source: Source, files: SharedFiles): string {
+export function sourceFingerprint(source: Source, files: SharedFiles): Promise<string> {
   const links = source.kind === "profile" ? source.plan.links : [];
   const sections = links.flatMap(({ name, settings }) => {
     const session = settings.get("sso_session");
@@ -117,5 +118,5 @@ export function sourceFingerprint(source: Source, files: SharedFiles): string {
     ];
   });
   const problem = source.kind === "profile" ? source.plan.problem?.text : undefined;
-  return digest("sha256", JSON.stringify([sourceFields(source), problem, sections]));
+  return digest("SHA-256", JSON.stringify([sourceFields(source), problem, sections]));
 }

@@ -15,6 +15,7 @@ import {
   ssoPortal,
   sts,
 } from "./support/peers.ts";
+import { expectedAuthorization } from "./support/signature.ts";
 import { keys, TempHome } from "./support/temp.ts";
 
 const ROLE = "role_arn = arn:aws:iam::123456789012:role/r\n";
@@ -304,6 +305,13 @@ Deno.test("STS is asked at the endpoint given, in the region given, with the sou
   assert.match(
     request?.headers.get("authorization") ?? "",
     /Credential=AKIDBASE\/\d{8}\/ap-southeast-2\/sts\/aws4_request/,
+  );
+  const base = { accessKeyId: "AKIDBASE", secretAccessKey: "secret-of-AKIDBASE" };
+  const scope = { region: "ap-southeast-2", service: "sts" };
+  assert.ok(request);
+  assert.equal(
+    request.headers.get("authorization"),
+    await expectedAuthorization(request, base, scope),
   );
 });
 

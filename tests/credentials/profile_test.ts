@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseIni } from "../../lib/credentials/ini.ts";
-import { planProfile, type ProfilePlan } from "../../lib/credentials/profile.ts";
+import { planProfile, type ProfilePlan, tokenFile } from "../../lib/credentials/profile.ts";
 import { mergeSharedFiles } from "../../lib/credentials/shared_files.ts";
 
 const PATHS = {
@@ -123,23 +123,26 @@ Deno.test("planProfile() finds the MFA device of any role on the way", () => {
   assert.equal(plan("z", config)?.mfaSerial, undefined);
 });
 
-Deno.test("planProfile() knows the command and the token file of a login", () => {
+Deno.test("planProfile() knows the command and the token file of a login", async () => {
+  const loginOf = async (name: string, config: string) => {
+    const login = plan(name, config)?.login;
+    return login && [login.command, await tokenFile(login)];
+  };
   const org = "sso_account_id=1\nsso_role_name=r\nsso_session=my-sso\n" +
     "[sso-session my-sso]\nsso_region=r\nsso_start_url=u\n";
   // sha1("my-sso"), as the AWS CLI names the file.
-  assert.deepEqual(plan("dev", `[profile dev]\n${org}`)?.login, {
-    command: "aws sso login --profile dev",
-    tokenFile: "/h/.aws/sso/cache/0ad374308c5a4e22f723adf10145eafad7c4031c.json",
-  });
+  assert.deepEqual(await loginOf("dev", `[profile dev]\n${org}`), [
+    "aws sso login --profile dev",
+    "/h/.aws/sso/cache/0ad374308c5a4e22f723adf10145eafad7c4031c.json",
+  ]);
   // sha1("https://o") for the form without a session.
-  assert.deepEqual(plan("my dev", `[profile "my dev"]\n${SSO}`)?.login, {
-    command: "aws sso login --profile 'my dev'",
-    tokenFile: "/h/.aws/sso/cache/4f753aee2c9f6e8de02b20dd90b17366ac44b743.json",
-  });
+  assert.deepEqual(await loginOf("my dev", `[profile "my dev"]\n${SSO}`), [
+    "aws sso login --profile 'my dev'",
+    "/h/.aws/sso/cache/4f753aee2c9f6e8de02b20dd90b17366ac44b743.json",
+  ]);
   // sha256("arn:aws:iam::1:user/u").
-  assert.deepEqual(plan("default", "[default]\nlogin_session=arn:aws:iam::1:user/u\n")?.login, {
-    command: "aws login --profile default",
-    tokenFile:
-      "/h/.aws/login/cache/67fcf3f2fd37910c1381354667b2fb8dd4682d8b3c07f8b0cc637999d065e74d.json",
-  });
+  assert.deepEqual(await loginOf("default", "[default]\nlogin_session=arn:aws:iam::1:user/u\n"), [
+    "aws login --profile default",
+    "/h/.aws/login/cache/67fcf3f2fd37910c1381354667b2fb8dd4682d8b3c07f8b0cc637999d065e74d.json",
+  ]);
 });
