@@ -18,6 +18,7 @@ import {
   handshakeTimeout,
   isAside,
 } from "./failures.ts";
+import { coalesceWrites } from "./coalesce.ts";
 import type { HostKey, HostKeyVerifier } from "./host_key.ts";
 import type { Identity } from "./identity.ts";
 import { loadSsh2 } from "./ssh2.ts";
@@ -130,7 +131,7 @@ export async function shakeHands<T>(
 ): Promise<T> {
   const { clock, hostKeys, signal } = options;
   const { observed, greeting, lastInput } = observe(conn, clock);
-  const stream = duplexFromConn(observed);
+  const stream = coalesceWrites(duplexFromConn(observed));
   const over = new AbortController();
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const giveUp = (error: unknown) => {
