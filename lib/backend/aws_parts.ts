@@ -7,7 +7,12 @@
 import { createAwsClient, createNetwork } from "../aws/mod.ts";
 import { type Clock, isAwsocksError } from "../core/mod.ts";
 import { createEc2Client } from "../ec2/mod.ts";
-import { createHostKeyVerifier, findIdentities, type Identity } from "../ssh/mod.ts";
+import {
+  createHostKeyVerifier,
+  findIdentities,
+  type Identity,
+  ownKnownHostsFile,
+} from "../ssh/mod.ts";
 import { SsmClient } from "../ssm/client.ts";
 import { createSocketConnector } from "../ssm/mod.ts";
 import type { AwsBackendOptions, Parts } from "./aws_backend.ts";
@@ -20,6 +25,7 @@ export function createParts(
 ): Parts {
   const { settings, region, clock, prompts = {}, credentials } = options;
   const env = options.env ?? Deno.env.toObject();
+  const home = options.home ?? env.HOME ?? env.USERPROFILE ?? ".";
   const network = createNetwork({ env });
   const aws = createAwsClient({
     credentials: credentials.source,
@@ -55,8 +61,9 @@ export function createParts(
       explicit: settings.sshKey,
       passphrase: settings.sshKeyPassphrase,
       askPassphrase: prompts.passphrase,
-      home: options.home,
+      home,
       agentSocket: env.SSH_AUTH_SOCK,
+      clock,
     }).catch((error) => {
       identities = undefined; // a key that is put there meanwhile is found next time
       throw error;
@@ -80,10 +87,10 @@ export function createParts(
           identities: usable,
           hostKeys: createHostKeyVerifier({
             instanceId: instance.id,
-            ownFile: options.trustedHostsFile,
-            knownHostsFile: settings.knownHosts,
-            env,
-            home: options.home,
+            port: settings.remotePort,
+            ownFile: options.trustedHostsFile ??
+              ownKnownHostsFile({ xdgStateHome: env.XDG_STATE_HOME, home }),
+            knownHostsFile: settings.knownHosts ?? `${home}/.ssh/known_hosts`,
           }),
           compression: settings.compression,
           clock,
