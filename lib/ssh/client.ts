@@ -38,6 +38,11 @@ export interface ConnectSshOptions {
   readonly keepAliveInterval?: number;
   /** Intervals without any byte from the server after which it is given up; default 3. */
   readonly keepAliveCountMax?: number;
+  /**
+   * False while the stream below is known to be down and may come back: silence then says nothing of
+   * the server. Default: always up.
+   */
+  readonly isUp?: () => boolean;
   /** Milliseconds for the handshake, without the time that the user takes; default 30,000. */
   readonly handshakeTimeout?: number;
   /** Milliseconds that the server has to open a channel; default 30,000. */
@@ -72,6 +77,7 @@ export async function connectSsh(conn: Conn, options: ConnectSshOptions): Promis
   const settings = {
     keepAliveInterval: 15_000,
     keepAliveCountMax: 3,
+    isUp: () => true,
     handshakeTimeout: 30_000,
     dialTimeout: 30_000,
     ident: "awsocks",
@@ -86,7 +92,10 @@ export async function connectSsh(conn: Conn, options: ConnectSshOptions): Promis
 }
 
 type Settings = Required<
-  Pick<ConnectSshOptions, "keepAliveInterval" | "keepAliveCountMax" | "dialTimeout" | "clock">
+  Pick<
+    ConnectSshOptions,
+    "keepAliveInterval" | "keepAliveCountMax" | "isUp" | "dialTimeout" | "clock"
+  >
 >;
 
 class Connection implements SshConnection {
@@ -231,9 +240,14 @@ class Connection implements SshConnection {
   }
 
   #startKeepAlive(lastInput: () => number): Timer {
-    const { clock, keepAliveInterval, keepAliveCountMax } = this.#settings;
+    const { clock, keepAliveInterval, keepAliveCountMax, isUp } = this.#settings;
+    let upSince = clock.monotonic();
     return clock.every(keepAliveInterval, () => {
-      const silence = clock.monotonic() - lastInput();
+      if (!isUp()) {
+        upSince = clock.monotonic();
+        return;
+      }
+      const silence = clock.monotonic() - Math.max(lastInput(), upSince);
       if (silence > keepAliveInterval * keepAliveCountMax) {
         const seconds = Math.round(silence / 1000);
         this.#lose(
