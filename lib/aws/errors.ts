@@ -98,7 +98,7 @@ function messageFor(code: ErrorCode, error: AwsServiceError, context: CallContex
     case "aws-region-invalid":
       return error.code === "OptInRequired"
         ? `The account has not enabled the region ${region}: ${why}`
-        : `${call} went to another region than ${region}: ${why}`;
+        : `The endpoint of ${action} does not serve the region ${region}: ${why}`;
     case "agent-offline":
       return `The SSM agent on ${subject ?? "the instance"} is not connected in ${region}: ${why}`;
     case "instance-not-found":

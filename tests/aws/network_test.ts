@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { createNetwork } from "../../lib/aws/mod.ts";
 import { isAwsocksError } from "../../lib/core/mod.ts";
-import { type Authority, closedPort, makeAuthority, serve, startProxy } from "./peers.ts";
+import { type Authority, closedPort, FAR_HOST, makeAuthority, serve, startProxy } from "./peers.ts";
 
-const NAME = "ssm.test.internal";
 let directory: string;
 let authority: Authority;
 
 Deno.test.beforeAll(async () => {
   directory = await Deno.makeTempDir();
-  authority = await makeAuthority(directory, NAME);
+  authority = await makeAuthority(directory);
 });
 Deno.test.afterAll(() => Deno.remove(directory, { recursive: true }));
 
@@ -38,10 +37,10 @@ Deno.test("fetch() goes through HTTPS_PROXY, with its user and password", async 
   using network = createNetwork({
     env: { HTTPS_PROXY: `http://jane:p%40ss@${proxy.host}`, AWS_CA_BUNDLE: authority.bundlePath },
   });
-  const response = await network.fetch(`https://${NAME}/path`);
+  const response = await network.fetch(`https://${FAR_HOST}/path`);
   assert.equal(await response.text(), "from the server");
-  assert.equal(server.requests[0]!.url, `https://${NAME}/path`);
-  assert.match(proxy.requests[0]!, new RegExp(`^CONNECT ${NAME}:443 HTTP/1.1\r\n`));
+  assert.equal(server.requests[0]!.url, `https://${FAR_HOST}/path`);
+  assert.match(proxy.requests[0]!, new RegExp(`^CONNECT ${FAR_HOST}:443 HTTP/1.1\r\n`));
   const credentials = /proxy-authorization: Basic (\S+)/i.exec(proxy.requests[0]!)![1]!;
   assert.equal(atob(credentials), "jane:p@ss");
 });

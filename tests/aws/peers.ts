@@ -42,7 +42,7 @@ export function serve(handler: Handler, tls?: KeyPair): Peer {
     const request: SeenRequest = {
       method: incoming.method,
       url: incoming.url,
-      headers: incoming.headers,
+      headers: new Headers(incoming.headers),
       body: await incoming.text(),
     };
     return await handler(request, requests.push(request) - 1);
@@ -53,6 +53,20 @@ export function serve(handler: Handler, tls?: KeyPair): Peer {
     requests,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
+}
+
+/** An answer that comes when this is disposed of, for clients that shall not wait so long. */
+export function heldAnswer(): Disposable & { readonly answer: Promise<Response> } {
+  const { promise, resolve } = Promise.withResolvers<Response>();
+  return { answer: promise, [Symbol.dispose]: () => resolve(new Response()) };
+}
+
+/** Polls until `condition` holds, for at most five seconds. */
+export async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; !condition(); tries++) {
+    if (tries > 5_000) throw new Error("The condition did not come true in time");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 /** A port of loopback on which nobody listens. */
@@ -149,16 +163,26 @@ export interface Authority {
   readonly server: KeyPair;
 }
 
-/** Makes an authority with openssl, and a certificate for `name`, localhost and 127.0.0.1. */
-export async function makeAuthority(directory: string, name: string): Promise<Authority> {
+/**
+ * A host that nobody has (RFC 5737): reached only through {@linkcode startProxy}. An address, because
+ * Deno asks the resolver for a name even when a proxy will connect to it.
+ */
+export const FAR_HOST = "192.0.2.10";
+
+/** Makes an authority with openssl, and a certificate for localhost and the given addresses. */
+export async function makeAuthority(
+  directory: string,
+  addresses: readonly string[] = ["127.0.0.1", FAR_HOST],
+): Promise<Authority> {
   const path = (file: string) => `${directory}/${file}`;
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-  await Deno.writeTextFile(path("ext"), `subjectAltName=DNS:${name},DNS:localhost,IP:127.0.0.1\n`);
+  const names = ["DNS:localhost", ...addresses.map((address) => `IP:${address}`)];
+  await Deno.writeTextFile(path("ext"), `subjectAltName=${names.join(",")}\n`);
   // deno-fmt-ignore
   await openssl("req", "-x509", ...key, "-subj", "/CN=Test authority",
     "-keyout", path("ca.key"), "-out", path("ca.pem"));
   // deno-fmt-ignore
-  await openssl("req", "-new", ...key.slice(0, -2), "-subj", `/CN=${name}`,
+  await openssl("req", "-new", ...key.slice(0, -2), "-subj", "/CN=Test server",
     "-keyout", path("server.key"), "-out", path("server.csr"));
   // deno-fmt-ignore
   await openssl("x509", "-req", "-days", "2", "-in", path("server.csr"), "-extfile", path("ext"),
