@@ -5,6 +5,11 @@
  * @module
  */
 
+function randomSeed(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  return (high! >>> 11) * 0x1_0000_0000 + low!;
+}
+
 function hex32(word: number): string {
   return (word >>> 0).toString(16).padStart(8, "0");
 }
@@ -17,7 +22,7 @@ export class Random {
   #counter = 1;
 
   /** @param seed any integer; absent means a seed from the system's generator */
-  constructor(seed: number = crypto.getRandomValues(new Uint32Array(1))[0]!) {
+  constructor(seed: number = randomSeed()) {
     this.#a = 0x9e3779b9;
     this.#b = seed >>> 0;
     this.#c = Math.floor(seed / 0x1_0000_0000) >>> 0;

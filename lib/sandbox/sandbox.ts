@@ -79,7 +79,7 @@ export interface Sandbox {
   /** Connects or disconnects an instance's agent. */
   setAgentOnline(instanceId: string, online: boolean): void;
   /** Gives an instance's SSH server a new host key. @returns its fingerprint */
-  replaceHostKey(instanceId: string): Promise<string>;
+  replaceHostKey(instanceId: string): string;
   /** Replaces the user's credentials; without argument by a new long-lived key. */
   setCredentials(credentials?: Credentials): Credentials;
   /** Makes temporary credentials for {@linkcode setCredentials}. @param lifetime in milliseconds */
@@ -121,7 +121,6 @@ class RunningSandbox implements Sandbox {
   #switches: Switches;
   #authorizedKeys: readonly string[] = [];
   #endpoint = "";
-  #fingerprint = "";
   #directory: string | undefined;
   #siteListener: Deno.TcpListener | undefined;
   #closing: Promise<void> | undefined;
@@ -186,13 +185,12 @@ class RunningSandbox implements Sandbox {
 
   async open(): Promise<void> {
     const { authorizedKeys = [], port = 0 } = this.#options;
-    const keys = await generateKeyPair("awsocks-sandbox");
+    const keys = generateKeyPair("awsocks-sandbox");
     this.#authorizedKeys = [keys.publicKey, ...authorizedKeys];
     this.#directory = await Deno.makeTempDir({ prefix: "awsocks-sandbox-" });
     await Deno.writeTextFile(this.sshKeyPath, keys.privateKey, { mode: 0o600 });
     await Deno.writeTextFile(`${this.sshKeyPath}.pub`, `${keys.publicKey}\n`);
     if (this.#sshd) this.#exposeSite();
-    else this.#fingerprint = await this.#machine(this.instanceId).fingerprint();
     this.#sessions.origin = await this.#gateway.listen();
     try {
       this.#endpoint = this.#api.listen(port);
@@ -235,7 +233,7 @@ class RunningSandbox implements Sandbox {
   }
 
   get hostKeyFingerprint(): string {
-    return this.#fingerprint;
+    return this.#sshd ? "" : this.#machine(this.instanceId).fingerprint;
   }
 
   get siteUrl(): string {
@@ -287,12 +285,10 @@ class RunningSandbox implements Sandbox {
     this.#fleet.setAgentOnline(instanceId, online);
   }
 
-  async replaceHostKey(instanceId: string): Promise<string> {
+  replaceHostKey(instanceId: string): string {
     const machine = this.#machine(instanceId);
     machine.rebuild();
-    const fingerprint = await machine.fingerprint();
-    if (instanceId === this.instanceId) this.#fingerprint = fingerprint;
-    return fingerprint;
+    return machine.fingerprint;
   }
 
   setCredentials(credentials?: Credentials): Credentials {

@@ -157,7 +157,7 @@ const FILTER_SHAPES = [
 
 function parametersOf(input: Json): DocumentParameters {
   const parameters = input.Parameters ?? {};
-  const valid = typeof parameters === "object" && parameters !== null &&
+  const valid = typeof parameters === "object" && !Array.isArray(parameters) &&
     Object.values(parameters).every((list) =>
       Array.isArray(list) && list.every((value) => typeof value === "string")
     );

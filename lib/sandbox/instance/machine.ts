@@ -28,22 +28,23 @@ export interface MachineOptions {
 export class Machine {
   readonly #options: MachineOptions;
   #server: SshServer | undefined;
-  #hostKey: Promise<KeyPair> | undefined;
+  #hostKey: KeyPair;
 
   constructor(options: MachineOptions) {
     this.#options = options;
+    this.#hostKey = generateKeyPair(options.instanceId);
   }
 
   /** Fingerprint of the SSH server's host key. */
-  async fingerprint(): Promise<string> {
-    return fingerprintOfLine((await this.#keys()).publicKey);
+  get fingerprint(): string {
+    return fingerprintOfLine(this.#hostKey.publicKey);
   }
 
   /** Gives the SSH server a new host key, as a rebuilt instance has; its connections end. */
   rebuild(): void {
     this.#server?.close();
     this.#server = undefined;
-    this.#hostKey = undefined;
+    this.#hostKey = generateKeyPair(this.#options.instanceId);
   }
 
   /**
@@ -59,7 +60,7 @@ export class Machine {
         throw new Error(refusedText(port));
       }
     }
-    if (port === SSH_PORT) return await this.#connectSsh();
+    if (port === SSH_PORT) return this.#connectSsh();
     try {
       return await network.dial("localhost", port, { signal });
     } catch (error) {
@@ -72,16 +73,11 @@ export class Machine {
     this.#server?.close();
   }
 
-  async #connectSsh(): Promise<Conn> {
-    const { privateKey } = await this.#keys();
+  #connectSsh(): Conn {
     const [ours, theirs] = connPair();
-    this.#server ??= new SshServer({ ...this.#options, hostKey: privateKey });
+    this.#server ??= new SshServer({ ...this.#options, hostKey: this.#hostKey.privateKey });
     this.#server.serve(theirs);
     return ours;
-  }
-
-  #keys(): Promise<KeyPair> {
-    return this.#hostKey ??= generateKeyPair(this.#options.instanceId);
   }
 }
 
