@@ -55,10 +55,11 @@ interface NativeEngine {
       outputAt: number,
       outputLength: number,
     ): void;
+    /** Called by a write that fails, before it returns. */
+    onerror: (message: string) => void;
   };
   /** After a write: bytes left in the output, bytes left of the input. */
   readonly _writeState: Uint32Array;
-  once(event: "error", listener: (error: Error) => void): void;
   close(): void;
 }
 
@@ -68,7 +69,7 @@ function nativeStream(stream: zlib.Deflate | zlib.Inflate, limit: number): ZlibS
   const output = new Uint8Array(CHUNK_BYTES);
   let failure: Error | undefined;
   let closed = false;
-  engine.once("error", (error) => failure = error);
+  engine._handle.onerror = (message) => failure = new Error(`Corrupt zlib stream: ${message}`);
   return {
     write(packet) {
       if (closed) throw new Error("The compression context is closed");
@@ -163,10 +164,14 @@ async function loadPako(): Promise<ZlibCodec> {
   };
 }
 
-/** True when three packets survive a round trip, the later ones smaller for what came before. */
+/**
+ * True when three packets survive a round trip, the second one smaller for what came before, and
+ * corrupt input is noticed.
+ */
 function works(codec: ZlibCodec): boolean {
   const deflate = codec.deflate();
   const inflate = codec.inflate(4 * CHUNK_BYTES);
+  const corrupt = codec.inflate(CHUNK_BYTES);
   try {
     const packet = Buffer.from(Array.from({ length: 300 }, (_, index) => index * 7 & 0xff));
     const sizes = [packet, packet, Buffer.alloc(2 * CHUNK_BYTES, packet)].map((plain) => {
@@ -174,12 +179,22 @@ function works(codec: ZlibCodec): boolean {
       if (!inflate.write(packed).equals(plain)) throw new Error("Wrong bytes");
       return packed.byteLength;
     });
-    return sizes[1]! < sizes[0]!;
+    return sizes[1]! < sizes[0]! && fails(() => corrupt.write(Buffer.from([0xff, 0xff])));
   } catch {
     return false;
   } finally {
+    corrupt.close();
     deflate.close();
     inflate.close();
+  }
+}
+
+function fails(work: () => unknown): boolean {
+  try {
+    work();
+    return false;
+  } catch {
+    return true;
   }
 }
 
