@@ -32,7 +32,7 @@ export interface ConfigKey {
   readonly description: string;
   /** Environment variables that set it, the stronger first. */
   readonly environment: readonly string[];
-  /** Long flag of `awsocks start`; secrets have none, because process lists show flags. */
+  /** Long flag of `awsocks start`. A secret is better given otherwise: process lists show flags. */
   readonly flag?: `--${string}`;
   /** Short flag. */
   readonly short?: `-${string}`;
@@ -52,7 +52,7 @@ const TABLE = [
   {
     key: "instance-id",
     kind: "instance-id",
-    description: "Instance to go through. Silences a `name` of a lower level",
+    description: "Instance to go through; silences a `name` of a lower level",
     environment: ["AWSOCKS_INSTANCE_ID"],
     flag: "--instance-id",
     short: "-i",
@@ -61,7 +61,7 @@ const TABLE = [
     key: "name",
     kind: "text",
     description:
-      "`Name` tag of the instance, `*` and `?` are wildcards. Silences an `instance-id` of a lower level",
+      "`Name` tag of the instance, `*` and `?` are wildcards; silences an `instance-id` of a lower level",
     environment: ["AWSOCKS_NAME"],
     flag: "--name",
     short: "-n",
@@ -103,6 +103,7 @@ const TABLE = [
     kind: "text",
     description: "Passphrase of the private key; asked for on a terminal when it is missing",
     environment: ["SSH_KEY_PASSPHRASE"],
+    flag: "--ssh-key-passphrase",
     secret: true,
   },
   {
@@ -143,7 +144,7 @@ const TABLE = [
     key: "listen",
     kind: "listen",
     default: "127.0.0.1:1080",
-    description: "Address of the proxy; port 0 takes a free one",
+    description: "Address of the proxy; port 0 takes a free one, no host means all addresses",
     environment: ["AWSOCKS_LISTEN"],
     flag: "--listen",
     short: "-l",
@@ -214,6 +215,7 @@ const TABLE = [
     kind: "credential",
     description: "Password that clients of the proxy must give; needs `proxy-user`",
     environment: ["AWSOCKS_PROXY_PASSWORD"],
+    flag: "--proxy-password",
     secret: true,
   },
   {

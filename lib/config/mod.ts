@@ -6,9 +6,15 @@
  * @module
  */
 
-export { CONFIG_KEYS, type ConfigKey, type ConfigValue, findKey, type KeyName } from "./keys.ts";
+export {
+  CONFIG_KEYS,
+  type ConfigKey,
+  type ConfigValue,
+  findKey,
+  type KeyName,
+  type KnownKey,
+} from "./keys.ts";
 export { type FlagValues, type Origin, ORIGINS, type ResolveOptions } from "./levels.ts";
-export { type ListenAddress, parseListenAddress } from "./listen.ts";
 export { type ConfigFile, loadConfig, type LoadConfigOptions } from "./load.ts";
 export { nearest, suggestion } from "./nearest.ts";
 export type { Layer } from "./parse.ts";

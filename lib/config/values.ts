@@ -5,7 +5,7 @@
  */
 
 import type { ConfigKey, ConfigValue, KeyKind } from "./keys.ts";
-import { parseListenAddress } from "./listen.ts";
+import { isListenAddress } from "./listen.ts";
 
 /** Says why a routing pattern is wrong; undefined if it is fine. The room `routing` has the parser. */
 export type PatternValidator = (pattern: string) => string | undefined;
@@ -62,7 +62,7 @@ const TEXT_RULES: Partial<Record<KeyKind, (text: string, key: ConfigKey) => bool
     return bytes >= 1 && bytes <= 255;
   },
   "instance-id": (text) => INSTANCE_ID.test(text),
-  "listen": (text) => parseListenAddress(text) !== undefined,
+  "listen": isListenAddress,
   "path": (text) => text !== "" && !CONTROL.test(text),
   "region": (text) => REGION.test(text),
   "text": (text, key) => text !== "" && (key.secret === true || !CONTROL.test(text)),

@@ -1,18 +1,33 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseListenAddress } from "../../lib/config/listen.ts";
+import { isListenAddress } from "../../lib/config/listen.ts";
+import { parseListenAddress } from "../../lib/proxy/listen_address.ts";
 
-Deno.test("parseListenAddress() splits host and port", () => {
-  assert.deepEqual(parseListenAddress("127.0.0.1:1080"), { host: "127.0.0.1", port: 1080 });
-  assert.deepEqual(parseListenAddress("[::1]:0"), { host: "::1", port: 0 });
-  assert.deepEqual(parseListenAddress("[fe80::1%en0]:1"), { host: "fe80::1%en0", port: 1 });
-  assert.deepEqual(parseListenAddress("my-host.local:65535"), {
-    host: "my-host.local",
-    port: 65535,
-  });
+Deno.test("isListenAddress() accepts only what the proxy can listen on", () => {
+  const soup = fc.oneof(
+    fc.string(),
+    fc.stringMatching(/^[\[\]0-9a-fx:.%]{0,20}$/),
+    fc.tuple(
+      fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6(), fc.constant("")),
+      fc.nat(70_000),
+      fc.boolean(),
+    )
+      .map(([host, port, brackets]) => `${brackets ? `[${host}]` : host}:${port}`),
+  );
+  fc.assert(
+    fc.property(soup, (text) => {
+      // Throws if the proxy does not take it.
+      if (isListenAddress(text)) parseListenAddress(text);
+    }),
+    { numRuns: 2000 },
+  );
 });
 
-Deno.test("parseListenAddress() never throws", () => {
-  const soup = fc.oneof(fc.string(), fc.stringMatching(/^[\[\]0-9a-f:.%]{0,20}$/));
-  fc.assert(fc.property(soup, (text) => void parseListenAddress(text)));
+Deno.test("isListenAddress() accepts names, both families, all addresses and port 0, and no half of one", () => {
+  for (const text of ["localhost:0", "127.0.0.1:1080", "[::1]:1080", "[fe80::1%en0]:1", ":1080"]) {
+    assert.ok(isListenAddress(text), text);
+  }
+  for (const text of ["", ":", "1080", "[::ffff:127.0.0.1]:1", ".:0", "1.2.3.256:1", "a b:1"]) {
+    assert.ok(!isListenAddress(text), text);
+  }
 });
