@@ -13,7 +13,13 @@ import {
   isAwsocksError,
   retry,
 } from "../core/mod.ts";
-import { type Ec2Client, ensureRunning, type Instance, resolveInstance } from "../ec2/mod.ts";
+import {
+  type Ec2Service,
+  ensureRunning,
+  type Instance,
+  label,
+  resolveInstance,
+} from "../ec2/mod.ts";
 import type { SsmClient } from "../ssm/client.ts";
 
 const log = getLog("backend");
@@ -25,12 +31,12 @@ const ONLINE_POLL = 3000;
 /** Picks one of several instances; rejects when the user does not want to. */
 export type ChooseInstance = (
   instances: readonly Instance[],
-  options: { signal: AbortSignal },
+  options: { signal?: AbortSignal | undefined },
 ) => Promise<Instance>;
 
 /** Options of {@linkcode InstanceKeeper}. */
 export interface InstanceKeeperOptions {
-  readonly ec2: Ec2Client;
+  readonly ec2: Ec2Service;
   readonly ssm: Pick<SsmClient, "describeInstanceInformation">;
   readonly instanceId?: string | undefined;
   /** Name tag. */
@@ -65,17 +71,20 @@ export class InstanceKeeper {
    */
   async ready(signal: AbortSignal): Promise<ReadyInstance> {
     const { ec2, clock, autoStart, onProgress } = this.#options;
-    const found = await this.#resolve(signal);
-    const running = await ensureRunning({
+    let said = "";
+    const { instance } = await ensureRunning({
       ec2,
-      instance: found,
+      instance: await this.#resolve(signal),
       autoStart,
       clock,
-      ...(onProgress && { onProgress }),
+      onProgress: ({ instance }) => {
+        const text = `Waiting for ${label(instance)}: ${instance.state}`;
+        if (text !== said) onProgress?.(said = text);
+      },
+      onStarted: ({ id }) => this.#startedId = id,
       signal,
     });
-    if (running.started) this.#startedId = running.instance.id;
-    const { id } = running.instance;
+    const { id } = instance;
     const started = this.#startedId === id;
     if (started) await this.#online(id, signal);
     return { id, started };
@@ -101,8 +110,8 @@ export class InstanceKeeper {
     const instance = await resolveInstance({
       ec2,
       instanceId: this.#chosen ?? instanceId,
-      name: this.#chosen || instanceId ? undefined : name,
-      ...(choose && { choose: (instances) => choose(instances, { signal }) }),
+      name,
+      choose,
       signal,
     });
     if (this.#chosen !== instance.id) {

@@ -47,6 +47,7 @@ const LASTING: ReadonlySet<ErrorCode> = new Set([
   "ssh-handshake-failed",
   "unsupported-platform",
   "usage",
+  "internal",
 ]);
 
 /** Failures that say the carrier died under a dial, so that another may still serve it. */
