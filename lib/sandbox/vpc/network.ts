@@ -32,22 +32,22 @@ export class DialFailure extends Error {
 export type TcpService = (conn: Conn, host: string) => void;
 
 /** Names that lead to a failure of their own, for tests and for the curious. */
-export const FAILING_HOSTS: Readonly<Record<string, DialFailureReason>> = {
-  "refused.sandbox.internal": "refused",
-  "unreachable.sandbox.internal": "host-unreachable",
-  "no-network.sandbox.internal": "network-unreachable",
-  "blackhole.sandbox.internal": "timed-out",
-  "prohibited.sandbox.internal": "prohibited",
-  "nowhere.sandbox.internal": "name-unknown",
-};
+export const FAILING_HOSTS: ReadonlyMap<string, DialFailureReason> = new Map([
+  ["refused.sandbox.internal", "refused"],
+  ["unreachable.sandbox.internal", "host-unreachable"],
+  ["no-network.sandbox.internal", "network-unreachable"],
+  ["blackhole.sandbox.internal", "timed-out"],
+  ["prohibited.sandbox.internal", "prohibited"],
+  ["nowhere.sandbox.internal", "name-unknown"],
+]);
 
 /** The zone. A leading `*.` stands for any name below. */
-const ZONE: Readonly<Record<string, readonly string[]>> = {
-  "hello.sandbox.internal": ["10.0.1.10", "fd00:5a:b0c5::10"],
-  "*.sandbox.internal": ["10.0.1.20", "fd00:5a:b0c5::20"],
+const ZONE: ReadonlyMap<string, readonly string[]> = new Map([
+  ["hello.sandbox.internal", ["10.0.1.10", "fd00:5a:b0c5::10"]],
+  ["*.sandbox.internal", ["10.0.1.20", "fd00:5a:b0c5::20"]],
   // A staging copy under its production name: what split-horizon DNS is for.
-  "www.example.com": ["10.0.1.30"],
-};
+  ["www.example.com", ["10.0.1.30"]],
+]);
 
 const SELF: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "::1"]);
 
@@ -90,20 +90,21 @@ export class PrivateNetwork {
 
 /** Addresses of a name in the private zone; empty when it has none. */
 export function resolvePrivate(name: string): readonly string[] {
-  const exact = ZONE[name];
+  const exact = ZONE.get(name);
   if (exact) return exact;
   const parent = name.slice(name.indexOf(".") + 1);
   for (let at = parent; at.includes("."); at = at.slice(at.indexOf(".") + 1)) {
-    const wild = ZONE[`*.${at}`];
+    const wild = ZONE.get(`*.${at}`);
     if (wild) return wild;
   }
   return [];
 }
 
-const ADDRESSES: ReadonlySet<string> = new Set(Object.values(ZONE).flat());
+const ADDRESSES: ReadonlySet<string> = new Set([...ZONE.values()].flat());
 
 function failureOf(name: string): DialFailureReason | undefined {
-  if (Object.hasOwn(FAILING_HOSTS, name)) return FAILING_HOSTS[name];
+  const failure = FAILING_HOSTS.get(name);
+  if (failure) return failure;
   if (SELF.has(name) || ADDRESSES.has(name)) return undefined;
   if (isIP(name) === 0) return resolvePrivate(name).length > 0 ? undefined : "name-unknown";
   // The VPC is 10.0.0.0/16 and fd00:5a:b0c5::/64; there is no way out of it.
