@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { ErrorCode } from "../core/mod.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import type { Decision, Mode, Route, RoutingRules } from "./types.ts";
 
 /** The route that stands in for `proxy`. */

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { domainToASCII } from "node:url";
 import { type IpAddress, parseIpv4, parseIpv6 } from "./address.ts";
 
 /** A host in canonical spelling. */
@@ -61,5 +60,7 @@ function parseName(text: string): Host | undefined {
 export function toAscii(name: string): string {
   // A name in ASCII stays as it is: private zones hold labels that IDNA would refuse.
   if (/^[\0-\x7f]*$/.test(name)) return name.toLowerCase();
-  return domainToASCII(name).toLowerCase();
+  // Checked first, because the URL parser would read these as something other than a part of the name.
+  if (FORBIDDEN.test(name)) return "";
+  return URL.parse(`http://${name}`)?.hostname ?? "";
 }

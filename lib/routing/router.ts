@@ -4,7 +4,8 @@
  * @module
  */
 
-import { AwsocksError, type Target } from "../core/mod.ts";
+import { AwsocksError } from "../core/errors.ts";
+import type { Target } from "../core/target.ts";
 import { type Host, parseHost } from "./host.ts";
 import { parsePattern } from "./parse_pattern.ts";
 import type { Pattern } from "./pattern.ts";

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { nearest, suggestion } from "../../lib/config/nearest.ts";
+import * as levenshtein from "fastest-levenshtein";
+import fc from "fast-check";
+import { distance, nearest, suggestion } from "../../lib/config/nearest.ts";
 
 Deno.test("nearest() guesses slips, case and style, and nothing far-fetched", () => {
   const keys = ["instance-id", "ssh-user", "ssh-key", "region", "name", "lazy"];
@@ -10,4 +12,11 @@ Deno.test("nearest() guesses slips, case and style, and nothing far-fetched", ()
   assert.equal(nearest("bucket", keys), undefined);
   assert.equal(suggestion("nam", keys), '; did you mean "name"?');
   assert.equal(suggestion("bucket", keys), "");
+});
+
+Deno.test("distance() agrees with another implementation", () => {
+  const word = fc.string({ unit: fc.constantFrom("a", "b", "-"), maxLength: 10 });
+  fc.assert(fc.property(word, word, (a, b) => {
+    assert.equal(distance(a, b), levenshtein.distance(a, b));
+  }));
 });
