@@ -32,6 +32,9 @@ export interface OutboxOptions {
   readonly onWork: () => void;
 }
 
+/** Told when something was written, or the failure that prevented it. */
+type Written = (error?: Error) => void;
+
 /** The order of sending of a session. */
 export class Outbox {
   /** Bytes that a batch must have room for. */
@@ -41,8 +44,8 @@ export class Outbox {
   readonly #control = new Set<StreamOutput>();
   readonly #data = new Set<StreamOutput>();
   #ping = false;
-  #afterBatch: (() => void)[] = [];
-  #inBatch: (() => void)[] = [];
+  #afterBatch: Written[] = [];
+  #inBatch: Written[] = [];
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -79,7 +82,7 @@ export class Outbox {
   }
 
   /** Calls back when everything that is packed or queued as control now was written. */
-  afterBatch(callback: () => void): void {
+  afterBatch(callback: Written): void {
     this.#afterBatch.push(callback);
     this.#options.onWork();
   }
@@ -89,6 +92,14 @@ export class Outbox {
     const callbacks = this.#inBatch;
     this.#inBatch = [];
     for (const callback of callbacks) callback();
+  }
+
+  /** Nothing more will be written. */
+  fail(error: Error): void {
+    const callbacks = [...this.#inBatch, ...this.#afterBatch];
+    this.#inBatch = [];
+    this.#afterBatch = [];
+    for (const callback of callbacks) callback(error);
   }
 
   /**

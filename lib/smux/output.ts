@@ -160,7 +160,9 @@ export class StreamOutput {
   #endNow(): void {
     this.#state = "ended";
     if (this.#withFin) this.send(Command.Fin);
-    this.#outbox.afterBatch(() => this.#flushed.resolve());
+    this.#outbox.afterBatch((error) =>
+      error ? this.#flushed.reject(error) : this.#flushed.resolve()
+    );
   }
 }
 

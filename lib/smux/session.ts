@@ -169,6 +169,7 @@ export class Session implements SmuxSession {
     this.#ended = error;
     this.#keepAlive?.cancel();
     for (const stream of this.#streams.values()) stream.fail(error);
+    this.#outbox.fail(error);
     this.#accepts.end();
     this.#conn.close();
     this.#wakeReader.set();

@@ -26,6 +26,8 @@ import type { Outbox } from "./outbox.ts";
 import { closed, StreamOutput } from "./output.ts";
 import { ReceiveWindow, SendWindow, type WindowPool } from "./window.ts";
 
+const { Fin, Nop } = Command;
+
 /**
  * A stream as a Conn.
  *
@@ -103,8 +105,10 @@ export class Stream implements SmuxStream {
     this.#input.discard();
     if (this.#over) return;
     this.#leave();
-    if (this.#output.cancelOpen()) return this.#output.abort(closed());
-    this.#output.abort(closed(), this.#farewell());
+    const { halfClose } = this.#host.settings;
+    if (this.#output.cancelOpen()) this.#output.abort(closed());
+    else if (!this.#output.ended) this.#output.abort(closed(), halfClose ? [Nop, Fin] : [Fin]);
+    else this.#output.send(halfClose ? Nop : Fin);
   }
 
   /** Announces the stream to the peer; settles when the announcement is on its way. */
@@ -139,7 +143,9 @@ export class Stream implements SmuxStream {
     this.#closedByPeer = true;
     this.#leave();
     this.#input.end();
-    this.#output.abort(new Deno.errors.BrokenPipe("The peer has closed the stream"), [Command.Fin]);
+    // What the connection has not taken yet is still on its way, and the end of it no failure.
+    if (this.#output.ended) return this.#output.send(Fin);
+    this.#output.abort(new Deno.errors.BrokenPipe("The peer has closed the stream"), [Fin]);
   }
 
   /** The peer has aborted the stream. */
@@ -152,12 +158,6 @@ export class Stream implements SmuxStream {
     this.#leave();
     this.#input.end(error);
     this.#output.abort(error);
-  }
-
-  /** What tells the peer that this side is gone before both have come to their end. */
-  #farewell(): Command[] {
-    if (!this.#host.settings.halfClose) return [Command.Fin];
-    return this.#output.ended ? [Command.Nop] : [Command.Nop, Command.Fin];
   }
 
   /** Leaves the session when both directions have come to their end. */
