@@ -70,7 +70,7 @@ const EXIT_MEANINGS: Readonly<Record<keyof typeof ExitCode, string>> = {
   Credentials: "No usable AWS credentials",
   Aws: "AWS or the instance refused, or is not there",
   Session: "The session, or the SSH connection in it, failed",
-  Interrupted: "Stopped by Ctrl-C before it was up",
+  Interrupted: "Stopped by Ctrl-C before it was up, or by a second Ctrl-C",
 };
 
 function exitRows(): Row[] {
