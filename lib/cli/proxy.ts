@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type BackendPrompts, createAwsBackend } from "../backend/mod.ts";
+import { type Backend, type BackendPrompts, createAwsBackend } from "../backend/mod.ts";
 import type { Settings } from "../config/mod.ts";
 import { createCredentials, type CredentialManager, resolveRegion } from "../credentials/mod.ts";
 import { AwsocksError, isAwsocksError } from "../core/errors.ts";
@@ -28,6 +28,7 @@ export interface ProxyOptions {
 /** A proxy that is ready to be started. It is among the app's closers already. */
 export interface Proxy {
   readonly manager: Manager;
+  readonly backend: Backend;
   readonly region: string;
   readonly progress: BackendProgress;
 }
@@ -94,7 +95,7 @@ export async function createProxy(app: App, options: ProxyOptions): Promise<Prox
     () => manager.close(),
     () => progress.clear(),
   );
-  return { manager, region, progress };
+  return { manager, backend, region, progress };
 }
 
 function authOf({ proxyUser: user, proxyPassword: password }: Settings) {
