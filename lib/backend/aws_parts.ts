@@ -6,7 +6,7 @@
 
 import { createAwsClient, createNetwork } from "../aws/mod.ts";
 import { type Clock, isAwsocksError } from "../core/mod.ts";
-import { Ec2Client } from "../ec2/mod.ts";
+import { createEc2Client } from "../ec2/mod.ts";
 import {
   createHostKeyVerifier,
   findIdentities,
@@ -38,7 +38,7 @@ export function createParts(
   });
   const ssm = new SsmClient(aws);
   const keeper = new InstanceKeeper({
-    ec2: new Ec2Client(aws),
+    ec2: createEc2Client(aws),
     ssm,
     instanceId: settings.instanceId,
     name: settings.name,

@@ -13,13 +13,7 @@ import {
   isAwsocksError,
   retry,
 } from "../core/mod.ts";
-import {
-  type Ec2Service,
-  ensureRunning,
-  type Instance,
-  label,
-  resolveInstance,
-} from "../ec2/mod.ts";
+import { type Ec2Client, ensureRunning, type Instance, resolveInstance } from "../ec2/mod.ts";
 import type { SsmClient } from "../ssm/client.ts";
 
 const log = getLog("backend");
@@ -36,7 +30,7 @@ export type ChooseInstance = (
 
 /** Options of {@linkcode InstanceKeeper}. */
 export interface InstanceKeeperOptions {
-  readonly ec2: Ec2Service;
+  readonly ec2: Ec2Client;
   readonly ssm: Pick<SsmClient, "describeInstanceInformation">;
   readonly instanceId?: string | undefined;
   /** Name tag. */
@@ -71,16 +65,12 @@ export class InstanceKeeper {
    */
   async ready(signal: AbortSignal): Promise<ReadyInstance> {
     const { ec2, clock, autoStart, onProgress } = this.#options;
-    let said = "";
     const { instance } = await ensureRunning({
       ec2,
       instance: await this.#resolve(signal),
       autoStart,
       clock,
-      onProgress: ({ instance }) => {
-        const text = `Waiting for ${label(instance)}: ${instance.state}`;
-        if (text !== said) onProgress?.(said = text);
-      },
+      ...(onProgress && { onProgress }),
       onStarted: ({ id }) => this.#startedId = id,
       signal,
     });
