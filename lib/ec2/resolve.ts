@@ -1,107 +1,154 @@
 /**
- * Finds the one instance that the user means.
+ * From an id or a Name tag to one instance.
  *
  * @module
  */
 
-import { distance } from "fastest-levenshtein";
-import { AwsocksError, describeError, getLog, isAwsocksError } from "../core/mod.ts";
-import type { Ec2Client, Instance } from "./client.ts";
-
-const log = getLog("ec2");
-
-/** States in which an instance can serve, or be made to. */
-const LIVING = ["pending", "running", "stopping", "stopped"] as const;
+import { AwsocksError, getLog, isAwsocksError } from "../core/mod.ts";
+import type { Ec2Client } from "./client.ts";
+import { type Instance, type InstanceState, label } from "./instance.ts";
 
 /** Options of {@linkcode resolveInstance}. */
 export interface ResolveInstanceOptions {
   readonly ec2: Ec2Client;
+  /** `i-…` or `mi-…`; goes before `name`. */
   readonly instanceId?: string | undefined;
-  /** Name tag; `*` and `?` are wildcards. */
+  /** Name tag; `*` and `?` are wildcards, case counts. */
   readonly name?: string | undefined;
-  /** Picks one of several. */
-  readonly choose?: (instances: readonly Instance[]) => Promise<Instance>;
+  /** Asks the user which one; without it several hits are an error. */
+  readonly choose?:
+    | ((
+      instances: readonly Instance[],
+      options: { signal?: AbortSignal | undefined },
+    ) => Promise<Instance>)
+    | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** States of an instance that is there or can be brought back; running ones are listed first. */
+const LIVING: readonly InstanceState[] = ["running", "pending", "stopping", "stopped"];
+/** Hits that a message lists. */
+const MAX_LISTED = 10;
+
+const log = getLog("ec2");
+
 /**
- * The instance of an id or a Name tag.
- * @throws AwsocksError `instance-not-found`, `instance-ambiguous`, `aws-…`
+ * Finds the instance. Its state is `unknown` for a managed node outside EC2, which EC2 is not asked
+ * about, and for an id when the caller may not describe instances: a session needs no EC2 rights.
+ *
+ * @throws AwsocksError `instance-not-found`, `instance-ambiguous` with every hit, `usage` without id
+ *   and name, `aws-…`, `credentials-…`
  */
 export async function resolveInstance(options: ResolveInstanceOptions): Promise<Instance> {
-  if (options.instanceId) return await byId(options.instanceId, options);
-  if (options.name) return await byName(options.name, options);
-  throw new AwsocksError("usage", "No instance is given: neither an instance id nor a Name tag");
+  const { instanceId, name } = options;
+  if (instanceId) return await byId(instanceId, options);
+  if (name) return await byName(name, options);
+  throw new AwsocksError("usage", "No instance is given", {
+    hint: "name one with --instance-id or --name, or in a profile",
+  });
 }
 
 async function byId(id: string, { ec2, signal }: ResolveInstanceOptions): Promise<Instance> {
-  const unknown: Instance = { id, name: "", state: "unknown" };
-  if (!id.startsWith("i-")) return unknown; // a managed node: EC2 does not know it
+  if (isManagedNode(id)) return { id, state: "unknown" };
+  let instance: Instance | undefined;
   try {
-    const [instance] = await ec2.describeInstances({ instanceIds: [id] }, { signal });
-    if (!instance || instance.state === "terminated" || instance.state === "shutting-down") {
-      throw notFound(`Instance ${id} ${instance ? "is terminated" : "does not exist"}`, ec2);
-    }
-    return instance;
+    [instance] = await ec2.describeInstances({ instanceIds: [id] }, { signal });
   } catch (error) {
     if (!isAwsocksError(error, "aws-access-denied")) throw error;
-    // Session Manager itself needs no right to describe instances.
-    log.info("Not allowed to look at {instance}, going on without: {reason}", {
+    log.warn("EC2 may not be asked about {instance}; its state is not known", {
       instance: id,
-      reason: describeError(error),
+      error,
     });
-    return unknown;
+    return { id, state: "unknown" };
   }
+  if (instance && LIVING.includes(instance.state)) return instance;
+  throw new AwsocksError(
+    "instance-not-found",
+    instance
+      ? `Instance ${label(instance)} in ${ec2.region} is ${instance.state}`
+      : `There is no instance ${id} in ${ec2.region}`,
+    { facts: { instanceId: id, region: ec2.region, state: instance?.state } },
+  );
+}
+
+/** Hybrid activations: SSM knows them, EC2 does not. */
+function isManagedNode(id: string): boolean {
+  return id.startsWith("mi-");
 }
 
 async function byName(name: string, options: ResolveInstanceOptions): Promise<Instance> {
   const { ec2, choose, signal } = options;
-  const living = { "instance-state-name": LIVING };
-  const found = await ec2.describeInstances({ filters: { "tag:Name": [name], ...living } }, {
-    signal,
-  });
-  if (found.length === 1) return found[0]!;
-  if (found.length === 0) throw await noneNamed(name, options);
-  const sorted = found.toSorted((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
-  if (choose) return await choose(sorted);
-  throw new AwsocksError(
+  const hits = await ec2.describeInstances({
+    filters: { "tag:Name": [name], "instance-state-name": LIVING },
+  }, { signal });
+  const [first, second] = hits.sort(byStateThenName);
+  if (!first) throw await nameNotFound(name, options);
+  if (!second) return first;
+  if (choose) return await choose(hits, { signal });
+  throw ambiguous(name, hits, ec2.region);
+}
+
+function byStateThenName(a: Instance, b: Instance): number {
+  return LIVING.indexOf(a.state) - LIVING.indexOf(b.state) ||
+    (a.name ?? "").localeCompare(b.name ?? "") || a.id.localeCompare(b.id);
+}
+
+function ambiguous(name: string, hits: readonly Instance[], region: string): AwsocksError {
+  const listed = hits.slice(0, MAX_LISTED).map((hit) => `${label(hit)} ${hit.state}`);
+  const more = hits.length > MAX_LISTED ? `, and ${hits.length - MAX_LISTED} more` : "";
+  return new AwsocksError(
     "instance-ambiguous",
-    `${found.length} instances are named "${name}": ${sorted.map(describe).join(", ")}`,
-    { facts: { name, region: ec2.region } },
+    `${hits.length} instances in ${region} have the Name tag "${name}": ${
+      listed.join(", ")
+    }${more}`,
+    { facts: { name, region, hits: hits.length } },
   );
 }
 
-function rank({ state }: Instance): number {
-  return ["running", "pending", "stopped", "stopping"].indexOf(state);
-}
-
-function describe({ id, name, state }: Instance): string {
-  return `${id} (${name}, ${state})`;
-}
-
-function notFound(message: string, ec2: Ec2Client): AwsocksError {
-  return new AwsocksError("instance-not-found", `${message} in ${ec2.region}`, {
-    facts: { region: ec2.region },
-  });
-}
-
-/** Names the nearest existing Name tag: a typo is the most likely reason. */
-async function noneNamed(name: string, options: ResolveInstanceOptions): Promise<AwsocksError> {
-  const { ec2, signal } = options;
-  const all = await ec2.describeInstances({ filters: { "instance-state-name": LIVING } }, {
-    signal,
-  }).catch(() => []);
-  const names = [...new Set(all.map((instance) => instance.name).filter(Boolean))];
-  const nearest = names
-    .map((other) => ({ other, far: distance(name, other) }))
-    .filter(({ far }) => far <= Math.max(2, name.length / 2))
-    .sort((a, b) => a.far - b.far)
-    .slice(0, 3)
-    .map(({ other }) => `"${other}"`);
-  const hint = nearest.length > 0 ? `; did you mean ${nearest.join(" or ")}?` : "";
+async function nameNotFound(name: string, options: ResolveInstanceOptions): Promise<AwsocksError> {
+  const { region } = options.ec2;
+  const near = await nearestNames(name, options);
   return new AwsocksError(
     "instance-not-found",
-    `No instance is named "${name}" in ${ec2.region}${hint}`,
-    { facts: { name, region: ec2.region } },
+    `No instance in ${region} has the Name tag "${name}"${
+      near.length > 0 ? `; the nearest are ${near.map((other) => `"${other}"`).join(", ")}` : ""
+    }`,
+    { facts: { name, region } },
   );
+}
+
+/** Names offered in place of one that does not exist. */
+const MAX_SUGGESTIONS = 3;
+
+/** Existing names that contain the wanted one or differ in few letters, nearest first. */
+async function nearestNames(
+  name: string,
+  { ec2, signal }: ResolveInstanceOptions,
+): Promise<string[]> {
+  const wanted = name.replaceAll(/[*?]+/g, "").toLowerCase();
+  if (wanted === "") return [];
+  let names: string[];
+  try {
+    const all = await ec2.describeInstances({
+      filters: { "tag-key": ["Name"], "instance-state-name": LIVING },
+    }, { signal });
+    names = [...new Set(all.flatMap((instance) => instance.name ?? []))];
+  } catch (error) {
+    // Only a suggestion is lost: that the name was not found is what the user has to know.
+    signal?.throwIfAborted();
+    log.debug("No Name tags to suggest", { error });
+    return [];
+  }
+  const { distance } = await import("fastest-levenshtein");
+  const limit = Math.max(2, Math.floor(wanted.length / 3));
+  return names
+    .map((other) => {
+      const given = other.toLowerCase();
+      const edits = distance(given, wanted);
+      return { other, edits: given.includes(wanted) ? Math.min(edits, limit) : edits };
+    })
+    .filter(({ edits }) => edits <= limit)
+    .sort((a, b) => a.edits - b.edits || a.other.localeCompare(b.other))
+    .slice(0, MAX_SUGGESTIONS)
+    .map(({ other }) => other);
 }
