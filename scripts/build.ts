@@ -66,7 +66,7 @@ async function stage(): Promise<URL> {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  const info = new URL("lib/cli/build_info.ts", folder);
+  const info = new URL("lib/core/build_info.ts", folder);
   const source = await Deno.readTextFile(info);
   const stamped = source.replace(/(COMMIT: string = )"[^"]*"/, `$1"${await commitOf()}"`);
   await Deno.writeTextFile(info, stamped);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import manifest from "../../deno.json" with { type: "json" };
+import { VERSION } from "../core/build_info.ts";
 
 /** Value of `User-Agent`; shows up in the account's CloudTrail. */
-export const USER_AGENT = `awsocks/${manifest.version}`;
+export const USER_AGENT = `awsocks/${VERSION}`;

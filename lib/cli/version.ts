@@ -4,7 +4,7 @@
  * @module
  */
 
-import { COMMIT, VERSION } from "./build_info.ts";
+import { COMMIT, VERSION } from "../core/build_info.ts";
 
 /** `awsocks 0.1.0 (commit abc1234, deno 2.9.6)`. */
 export function versionLine(

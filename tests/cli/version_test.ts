@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { COMMIT, VERSION } from "../../lib/cli/build_info.ts";
+import { COMMIT, VERSION } from "../../lib/core/build_info.ts";
 import { versionLine } from "../../lib/cli/version.ts";
 
 Deno.test("VERSION is the version of deno.json, COMMIT is not stamped in the tree", async () => {
