@@ -42,8 +42,9 @@ export class HopList {
     if (this.#seen.has(name)) return;
     this.#seen.add(name);
     const { style, columns, origin, write } = this.#options;
-    const step = at - this.#last;
-    this.#last = at;
+    // What two ends saw of one moment may arrive here in either order.
+    const step = Math.max(0, at - this.#last);
+    this.#last = Math.max(this.#last, at);
     const time = `${milliseconds(at - origin)} ${
       style.dim(`+${milliseconds(step).trimStart()}`.padStart(9))
     }`;

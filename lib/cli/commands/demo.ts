@@ -17,7 +17,7 @@ import { createProxy } from "../proxy.ts";
 import { type OpenSandbox, openSandbox } from "../sandbox.ts";
 import { sandboxHop } from "../sandbox_hops.ts";
 import { homeOf } from "../settings.ts";
-import { plain } from "../style.ts";
+import { plain, wrap } from "../style.ts";
 
 /** Milliseconds that the page may take. */
 const PAGE_LIMIT = 60_000;
@@ -40,16 +40,20 @@ export async function run(app: App): Promise<number> {
   const switches = (flags["switches"] as readonly string[] | undefined)?.join(",");
   const open = await openSandbox(app, { switches });
   const { sandbox } = open;
+  if (flags["quiet"] !== true) stdout.write(picture(app, sandbox.siteUrl));
   hops.add("sandbox", `AWS API at ${sandbox.endpoint}`, clock.monotonic());
   const events = sandbox.on((event) => {
     const hop = sandboxHop(event);
     if (hop) hops.add(hop.name, hop.detail, event.monotonic);
   });
-  const proxy = await proxyTo(app, open, (at) => hops.add("credentials", "signed with", at));
+  const proxy = await proxyTo(app, open, (at) => {
+    hops.add("credentials", "to sign AWS requests with", at);
+  });
   await proxy.manager.start({ signal: lifetime.signal });
   const address = proxy.manager.address!;
   hops.add("proxy listens", formatTarget(address), clock.monotonic());
 
+  const asked = clock.monotonic();
   const page = await withDeadline(
     clock,
     PAGE_LIMIT,
@@ -57,9 +61,7 @@ export async function run(app: App): Promise<number> {
     (signal) => fetchThrough(app, address, sandbox.siteUrl, hops, signal),
     lifetime.signal,
   );
-  stdout.write(
-    `\n${pageText(page.body).map((line) => `  ${style.cyan("│")} ${plain(line)}`).join("\n")}\n`,
-  );
+  stdout.write(quote(app, page, Math.round(hops.last - asked)));
   events[Symbol.dispose]();
   if (flags["once"] === true) return ExitCode.Ok;
   stdout.write(invitation(app, address, sandbox.siteUrl));
@@ -137,6 +139,27 @@ function onFirstRead(conn: Conn, callback: () => void): Conn {
       return n;
     },
   };
+}
+
+/** The way of the connection. */
+function picture(app: App, url: string): string {
+  const { style } = app.out;
+  const arrow = (what: string) => style.dim(what === "" ? "→" : `─${what}→`);
+  const line = [
+    `client ${arrow("SOCKS5")} awsocks`,
+    `${arrow("SSH in a WebSocket")} Session Manager ${arrow("")} agent ${arrow("")} sshd`,
+    `${arrow("TCP")} ${new URL(url).hostname}`,
+  ].join(" ");
+  return `${style.bold(`Fetching ${url} out of a private network`)}\n${line}\n\n`;
+}
+
+/** The page's text, and how long it took. */
+function quote(app: App, page: Page, ms: number): string {
+  const { style } = app.out;
+  const width = Math.min(app.terminal.stdout.size().columns, 100) - 4;
+  const lines = pageText(page.body).flatMap((line) => wrap(plain(line), width));
+  const text = lines.map((line) => `  ${style.cyan("│")} ${line}`).join("\n");
+  return `\n${text}\n\n${style.bold(`The private page came through in ${ms} ms`)}\n`;
 }
 
 function invitation(app: App, address: Target, url: string): string {
