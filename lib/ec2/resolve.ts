@@ -8,6 +8,12 @@ import { AwsocksError, getLog, isAwsocksError } from "../core/mod.ts";
 import type { Ec2Client } from "./client.ts";
 import { type Instance, type InstanceState, label } from "./instance.ts";
 
+/** Picks one of several instances; rejects when the user does not want to. */
+export type ChooseInstance = (
+  instances: readonly Instance[],
+  options: { signal: AbortSignal },
+) => Promise<Instance>;
+
 /** Options of {@linkcode resolveInstance}. */
 export interface ResolveInstanceOptions {
   readonly ec2: Ec2Client;
@@ -16,12 +22,7 @@ export interface ResolveInstanceOptions {
   /** Name tag; `*` and `?` are wildcards, case counts. */
   readonly name?: string | undefined;
   /** Asks the user which one; without it several hits are an error. */
-  readonly choose?:
-    | ((
-      instances: readonly Instance[],
-      options: { signal?: AbortSignal | undefined },
-    ) => Promise<Instance>)
-    | undefined;
+  readonly choose?: ChooseInstance | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -29,6 +30,9 @@ export interface ResolveInstanceOptions {
 const LIVING: readonly InstanceState[] = ["running", "pending", "stopping", "stopped"];
 /** Hits that a message lists. */
 const MAX_LISTED = 10;
+
+/** For callers that wait for ever. */
+const NEVER = new AbortController().signal;
 
 const log = getLog("ec2");
 
@@ -84,7 +88,7 @@ async function byName(name: string, options: ResolveInstanceOptions): Promise<In
   const [first, second] = hits.sort(byStateThenName);
   if (!first) throw await nameNotFound(name, options);
   if (!second) return first;
-  if (choose) return await choose(hits, { signal });
+  if (choose) return await choose(hits, { signal: signal ?? NEVER });
   throw ambiguous(name, hits, ec2.region);
 }
 
