@@ -80,12 +80,9 @@ export class Dialer {
       );
     }
     const to = decision.target;
-    if (now.detour) this.#detour(to, now.route);
+    if (now.detour) return await this.#detour(to, now.route, decision.route, signal);
     try {
-      const conn = await this.#via(now.route, to, signal);
-      return now.detour
-        ? { conn, route: now.route, instead: { of: decision.route, because: "not-ready" } }
-        : { conn, route: now.route };
+      return { conn: await this.#via(now.route, to, signal), route: now.route };
     } catch (error) {
       const route = signal.aborted ? undefined : this.#fallback(now.route, error);
       if (route === undefined) throw error;
@@ -107,15 +104,39 @@ export class Dialer {
     return effectiveRoute({ decision, backendState, everActive, lazy, lazyUntilReady, mode });
   }
 
-  /** This host need not wait for the backend, but its route is `proxy`: somebody wants the backend up. */
-  #detour(target: Target, route: Route): void {
-    const { backend } = this.#options;
+  /**
+   * This host need not wait for the backend, so that a login which the backend waits for can pass. Its
+   * route by the rules stays open to it: where the detour leads nowhere, or the backend is up first,
+   * it goes that way after all. A private name often exists only there.
+   */
+  async #detour(
+    target: Target,
+    route: Route,
+    ruled: Route,
+    signal: AbortSignal,
+  ): Promise<Dialed> {
     this.#logOnce("detour", "Backend is not up yet, host goes another way meanwhile", {
       host: target.host,
       route,
     });
-    if (backend.state === "idle") {
-      backend.start().catch((error) => log.debug("Backend did not come up", { cause: error }));
+    const up = new AbortController();
+    const done = new AbortController();
+    this.#options.backend.start({ signal: AbortSignal.any([signal, done.signal]) }).then(
+      () => up.abort(new AwsocksError("aborted", "The backend is up")),
+      (error) => log.debug("Backend did not come up", { cause: error }),
+    );
+    try {
+      const conn = await this.#via(route, target, AbortSignal.any([signal, up.signal]));
+      return { conn, route, instead: { of: ruled, because: "not-ready" } };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.debug("Detour of {host} leads nowhere, waiting for the backend", {
+        host: target.host,
+        cause: error,
+      });
+      return { conn: await this.#via(ruled, target, signal), route: ruled };
+    } finally {
+      done.abort();
     }
   }
 

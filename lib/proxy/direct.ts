@@ -15,7 +15,6 @@ import {
   type Target,
   withDeadline,
 } from "../core/mod.ts";
-import { parseHost } from "../routing/mod.ts";
 import { connectError, lookupError, timeoutError } from "./direct_errors.ts";
 import { connectFirst, interleave } from "./happy_eyeballs.ts";
 
@@ -89,7 +88,7 @@ export class DirectBackend implements Backend {
   }
 
   async #addresses(target: Target): Promise<readonly string[]> {
-    if (parseHost(target.host)?.address) return [target.host];
+    if (isAddress(target.host)) return [target.host];
     let found: readonly string[];
     try {
       found = await this.#lookup(target.host);
@@ -108,6 +107,11 @@ export class DirectBackend implements Backend {
     this.#state = "closed";
     return Promise.resolve();
   }
+}
+
+/** True for an address in canonical spelling, the only one that the router lets pass. */
+function isAddress(host: string): boolean {
+  return host.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(host);
 }
 
 /** A machine without IPv6 fails there at once, which says nothing about the destination. */

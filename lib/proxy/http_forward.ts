@@ -98,7 +98,8 @@ class RequestView implements Conn {
     for (;;) {
       const n = await this.#client.read(into);
       if (n === null || this.#answered) return null;
-      // What follows the body is dropped: it may be meant for another server.
+      // What follows the body is dropped: it may be meant for another server. Reading goes on, because
+      // the end of input must still be noticed.
       const taken = this.#body.take(into.subarray(0, n));
       if (taken > 0) return taken;
     }
@@ -159,9 +160,9 @@ class ResponseView implements Conn {
     return this.#server.write(data);
   }
 
-  /** The end of the request is in its framing; a half-close makes some servers give up. */
+  /** The client has left, or says that it sends no more: servers tell these apart as they always do. */
   closeWrite(): Promise<void> {
-    return Promise.resolve();
+    return this.#server.closeWrite();
   }
 
   close(): void {

@@ -61,7 +61,7 @@ export interface ManagerOptions {
 /** The running proxy. */
 export interface Manager extends AsyncDisposable {
   /**
-   * Starts to listen; with `lazy` off, after the backend has come up.
+   * Starts to listen; with `lazy` off, after the backend has come up. To be called once.
    * @throws AwsocksError `usage`, `listen-open`, `listen-failed`, what the backend says, or the reason
    *   of the signal; then everything is closed again
    */

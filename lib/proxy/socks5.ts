@@ -170,15 +170,13 @@ function encodeAddress({ host, port }: Target): Uint8Array {
   const address = parsed?.address && parsed.dial === parsed.text
     ? encodeIp(parsed.address)
     : encodeName(host);
-  return Uint8Array.of(...address, port >> 8, port & 0xff);
+  return new Uint8Array([...address, port >> 8, port & 0xff]);
 }
 
-function encodeIp({ family, value }: NonNullable<Host["address"]>): number[] {
-  const bits = family === 4 ? 32 : 128;
-  const bytes = [family === 4 ? AddressType.Ipv4 : AddressType.Ipv6] as number[];
-  for (let shift = bits - 8; shift >= 0; shift -= 8) {
-    bytes.push(Number(value >> BigInt(shift) & 0xffn));
-  }
+function encodeIp({ family, value, text }: NonNullable<Host["address"]>): number[] {
+  if (family === 4) return [AddressType.Ipv4, ...text.split(".").map(Number)];
+  const bytes: number[] = [AddressType.Ipv6];
+  for (let shift = 120n; shift >= 0n; shift -= 8n) bytes.push(Number(value >> shift & 0xffn));
   return bytes;
 }
 

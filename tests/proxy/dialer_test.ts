@@ -72,9 +72,41 @@ Deno.test("Dialer takes a detour while a lazy backend is not up, and starts it",
   assert.deepEqual(direct.dials, [anything]);
   backend.state = "initializing";
   await dialer.dial(anything, signal.signal);
-  assert.equal(backend.starts, 1, "it is starting already");
+  assert.equal(backend.starts, 2, "joins the start that is under way");
   await dialer.dial(named, signal.signal);
   assert.deepEqual(backend.dials, [named], "a host that a pattern names waits for the backend");
+});
+
+Deno.test("Dialer goes by the rules after all where the detour leads nowhere", async () => {
+  for (const code of ["destination-name-unknown", "destination-refused"] as const) {
+    const direct = new FakeBackend(fails(code));
+    const { dialer, backend, signal } = setUp({ direct });
+    backend.state = "initializing";
+    const dialed = await dialer.dial(anything, signal.signal);
+    assert.equal(dialed.route, "proxy");
+    assert.equal(dialed.instead, undefined);
+    assert.deepEqual([direct.dials, backend.dials], [[anything], [anything]]);
+  }
+});
+
+Deno.test("Dialer leaves a detour that hangs as soon as the backend is up", async () => {
+  const direct = new FakeBackend(untilAborted);
+  const { dialer, backend, signal } = setUp({ direct });
+  backend.state = "idle";
+  assert.equal((await dialer.dial(anything, signal.signal)).route, "proxy");
+  assert.deepEqual(backend.dials, [anything]);
+});
+
+Deno.test("Dialer ends a detour with its client, and does not bother the backend then", async () => {
+  const direct = new FakeBackend(untilAborted);
+  const backend = new FakeBackend(succeeds);
+  backend.start = () => new Promise(() => {});
+  const { dialer, signal } = setUp({ direct, backend });
+  backend.state = "initializing";
+  const dialing = dialer.dial(anything, signal.signal);
+  signal.abort(new Error("client left"));
+  await assert.rejects(dialing, /client left/);
+  assert.deepEqual(backend.dials, []);
 });
 
 Deno.test("Dialer never takes a detour again once the backend has been up", async () => {

@@ -198,6 +198,20 @@ Deno.test("a server that answers no HTTP gives 502", async () => {
   }
 });
 
+Deno.test("a client that leaves before the answer takes its request back", async () => {
+  const [near, client] = connPair();
+  const [remote, server] = connPair();
+  await writeAll(client, utf8(request("GET http://a/ HTTP/1.1")));
+  const buffered = new BufferedConn(near);
+  const got = await acceptHttp(buffered);
+  const relayed = relay(...got.adapt!(buffered, remote));
+  const forwarded = readAll(server);
+  await client.closeWrite();
+  assert.ok(text(await forwarded).startsWith("GET / HTTP/1.1\r\n"), "and then the end of input");
+  server.close();
+  await relayed;
+});
+
 Deno.test("whatever an HTTP client sends, it is understood or refused", async () => {
   const parts = fc.constantFrom(
     "GET ",

@@ -9,8 +9,11 @@ import {
   readFull,
   writeAll,
 } from "../../lib/core/mod.ts";
+import { ClientSession } from "../../lib/proxy/client_session.ts";
+import { FailureLog } from "../../lib/proxy/failure_log.ts";
 import { socks5Connect, Socks5Refusal } from "../../lib/proxy/mod.ts";
 import { encodeGreeting, encodeRequest, parseReply } from "../../lib/proxy/socks5.ts";
+import { Counters } from "../../lib/proxy/stats.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { concat, exchange, hex, text, utf8 } from "./bytes.ts";
 import { captureLog } from "./log_capture.ts";
@@ -246,6 +249,51 @@ Deno.test("a client that half-closes behind early data still gets its answer", a
   await far.closeWrite();
   assert.ok(text(await readAll(client)).endsWith("answer"));
   client.close();
+});
+
+/** Writes `first`, then `bytes` zeros in pieces, each as soon as the one before was taken. */
+async function writePieces(conn: Conn, first: Uint8Array, bytes: number): Promise<void> {
+  await writeAll(conn, first);
+  for (let left = bytes; left > 0; left -= 4096) {
+    await writeAll(conn, new Uint8Array(Math.min(left, 4096)));
+  }
+}
+
+Deno.test("a refused client may finish what it was sending, within bounds", async () => {
+  const clock = new FakeClock();
+  const refused = new AwsocksError("destination-refused", "Connection refused");
+  const session = (conn: Conn) =>
+    new ClientSession({ id: 1, conn, address: "test" }, {
+      dialer: { dial: () => Promise.reject(refused) },
+      handshakeTimeout: 10_000,
+      clock,
+      counters: new Counters(),
+      failures: new FailureLog(clock),
+    });
+  const request = concat(encodeGreeting([0]), encodeRequest(somewhere));
+  const reply = hex("05 00 05 05 00 01 00000000 0000");
+
+  const [near, polite] = connPair(16 * 1024);
+  const served = session(near).run();
+  // Fails if the proxy closes the connection while input is unread, as a socket would be reset.
+  const sent = writePieces(polite, request, 100_000);
+  assert.deepEqual(await readAll(polite), reply);
+  await sent;
+  await polite.closeWrite();
+  await served;
+
+  const [again, silent] = connPair();
+  const cutOff = session(again).run();
+  await writeAll(silent, request);
+  assert.deepEqual(await readAll(silent), reply);
+  await clock.advance(1000);
+  await cutOff;
+  assert.equal(clock.pending, 0);
+
+  const [third, endless] = connPair(16 * 1024);
+  const bounded = session(third).run();
+  await assert.rejects(writePieces(endless, request, 1_000_000));
+  await bounded;
 });
 
 Deno.test("half-close travels both ways", async () => {
