@@ -105,9 +105,10 @@ export class FakeBackend implements Backend {
       Promise.reject(new AwsocksError("internal", "Not expected to be dialled")),
   ) {}
 
+  /** Comes up at once, unless it is `initializing`: then never. */
   start(): Promise<void> {
     this.starts++;
-    return Promise.resolve();
+    return this.state === "initializing" ? new Promise(() => {}) : Promise.resolve();
   }
 
   dial(target: Target, options: { signal?: AbortSignal | undefined } = {}): Promise<Conn> {
