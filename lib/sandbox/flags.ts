@@ -181,6 +181,7 @@ const FLAGS: readonly Flag[] = [
   option("agent-version", "agentVersion", word, "version that the agent reports"),
   option("ssh-user", "sshUser", word, "user that may log in"),
   option("sshd", "sshd", word, "HOST:PORT of a real sshd behind port 22"),
+  option("ssh-key", "sshKey", word, "private key file that a real sshd lets in"),
   option("mfa-code", "mfaCode", word, "code that AssumeRole takes"),
   option("connect-timeout", "connectTimeout", time, "until a silent destination fails"),
   option("transition-time", "transitionTime", time, "for pending and for stopping"),

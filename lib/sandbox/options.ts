@@ -158,7 +158,7 @@ export interface SandboxOptions {
   readonly deny?: readonly string[];
   /** Code that AssumeRole with an MFA device takes; default `123456`. */
   readonly mfaCode?: string;
-  /** User that the instance's SSH server knows; default `ec2-user`. */
+  /** User that the instance's SSH server knows; default `ec2-user`, with a real sshd the own one. */
   readonly sshUser?: string;
   /** Public keys in `authorized_keys` form that are let in besides the sandbox's own. */
   readonly authorizedKeys?: readonly string[];
@@ -167,6 +167,8 @@ export interface SandboxOptions {
    * nothing of the private network, so the web site is then served on a loopback port too (`siteUrl`).
    */
   readonly sshd?: string;
+  /** Private key file that a real sshd lets in, handed out as `sshKeyPath`; default: a new one. */
+  readonly sshKey?: string;
   /** Milliseconds until a connection to a silent destination fails; default 127,000, as on Linux. */
   readonly connectTimeout?: number;
   /** How its parts behave. */

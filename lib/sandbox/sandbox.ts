@@ -4,6 +4,7 @@
  * @module
  */
 
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { AwsocksError, type Credentials, fromDenoConn, getLog, systemClock } from "../core/mod.ts";
 import { ApiServer } from "./api/server.ts";
@@ -135,7 +136,7 @@ class RunningSandbox implements Sandbox {
     this.#switches = { ...DEFAULT_SWITCHES, ...options.switches };
     this.#sshd = options.sshd === undefined ? undefined : parseHostPort(options.sshd);
     this.region = options.region ?? DEFAULT_REGION;
-    this.sshUser = options.sshUser ?? DEFAULT_USER;
+    this.sshUser = options.sshUser ?? (this.#sshd ? userInfo().username : DEFAULT_USER);
     this.#identities = new Identities({ clock, random, credentials: options.credentials });
     this.#fleet = new Fleet({
       clock,
@@ -185,11 +186,8 @@ class RunningSandbox implements Sandbox {
 
   async open(): Promise<void> {
     const { authorizedKeys = [], port = 0 } = this.#options;
-    const keys = generateKeyPair("awsocks-sandbox");
-    this.#authorizedKeys = [keys.publicKey, ...authorizedKeys];
-    this.#directory = await Deno.makeTempDir({ prefix: "awsocks-sandbox-" });
-    await Deno.writeTextFile(this.sshKeyPath, keys.privateKey, { mode: 0o600 });
-    await Deno.writeTextFile(`${this.sshKeyPath}.pub`, `${keys.publicKey}\n`);
+    if (this.#options.sshKey) this.#authorizedKeys = authorizedKeys;
+    else this.#authorizedKeys = [await this.#makeKey(), ...authorizedKeys];
     if (this.#sshd) this.#exposeSite();
     this.#sessions.origin = await this.#gateway.listen();
     try {
@@ -229,7 +227,7 @@ class RunningSandbox implements Sandbox {
   }
 
   get sshKeyPath(): string {
-    return join(this.#directory ?? "", "id_ed25519");
+    return this.#options.sshKey ?? join(this.#directory ?? "", "id_ed25519");
   }
 
   get hostKeyFingerprint(): string {
@@ -315,6 +313,15 @@ class RunningSandbox implements Sandbox {
     for (const machine of this.#machines.values()) machine.close();
     await Promise.all([this.#api.close(), this.#gateway.close()]);
     if (this.#directory) await Deno.remove(this.#directory, { recursive: true });
+  }
+
+  /** Writes the user's key pair. @returns its public half */
+  async #makeKey(): Promise<string> {
+    const { privateKey, publicKey } = generateKeyPair("awsocks-sandbox");
+    this.#directory = await Deno.makeTempDir({ prefix: "awsocks-sandbox-" });
+    await Deno.writeTextFile(this.sshKeyPath, privateKey, { mode: 0o600 });
+    await Deno.writeTextFile(`${this.sshKeyPath}.pub`, `${publicKey}\n`);
+    return publicKey;
   }
 
   #chosen(sessionId?: string) {

@@ -7,9 +7,10 @@
 
 import type { Duplex } from "node:stream";
 // @ts-types="@types/ssh2"
-import type { AuthContext, Connection, ParsedKey, TcpipRequestInfo } from "ssh2";
+import type { AuthContext, CipherAlgorithm, Connection, ParsedKey, TcpipRequestInfo } from "ssh2";
 import { type Conn, getLog, relay } from "../../core/mod.ts";
 import { duplexFromConn } from "../../core/node_stream.ts";
+import { chooseAlgorithms } from "../../ssh/algorithms.ts";
 import { loadSsh2 } from "../../ssh/mod.ts";
 import type { EventHub } from "../events.ts";
 import { DialFailure, type DialFailureReason, type PrivateNetwork } from "../vpc/network.ts";
@@ -28,6 +29,15 @@ const REFUSALS: Readonly<Record<DialFailureReason, readonly [reason: number, tex
   "timed-out": [OpenFailure.ConnectFailed, "Connection timed out"],
   prohibited: [OpenFailure.AdministrativelyProhibited, "open failed"],
 };
+
+/**
+ * Ciphers that work on this runtime, without ChaCha20: for each packet `ssh2` makes three cipher objects
+ * that it never ends, and Deno keeps each of them for ever.
+ */
+function ciphers() {
+  const { cipher } = chooseAlgorithms({ compression: false });
+  return (cipher as CipherAlgorithm[]).filter((name) => !name.startsWith("chacha20"));
+}
 
 /** Options of {@linkcode SshServer}. */
 export interface SshServerOptions {
@@ -83,7 +93,10 @@ export class SshServer {
     const server = new ssh2.Server({
       hostKeys: [hostKey],
       ident: "OpenSSH_9.2p1",
-      algorithms: { compress: compression ? ["none", "zlib@openssh.com"] : ["none"] },
+      algorithms: {
+        cipher: ciphers(),
+        compress: compression ? ["none", "zlib@openssh.com"] : ["none"],
+      },
     }, (connection) => this.#connected(connection, keys));
     return (transport) => {
       // Cast: the library takes any duplex stream; its types want a socket.
