@@ -93,6 +93,7 @@ Deno.test("Dialer leaves a detour that hangs as soon as the backend is up", asyn
   const direct = new FakeBackend(untilAborted);
   const { dialer, backend, signal } = setUp({ direct });
   backend.state = "idle";
+  backend.start = () => Promise.resolve();
   assert.equal((await dialer.dial(anything, signal.signal)).route, "proxy");
   assert.deepEqual(backend.dials, [anything]);
 });
@@ -100,7 +101,6 @@ Deno.test("Dialer leaves a detour that hangs as soon as the backend is up", asyn
 Deno.test("Dialer ends a detour with its client, and does not bother the backend then", async () => {
   const direct = new FakeBackend(untilAborted);
   const backend = new FakeBackend(succeeds);
-  backend.start = () => new Promise(() => {});
   const { dialer, signal } = setUp({ direct, backend });
   backend.state = "initializing";
   const dialing = dialer.dial(anything, signal.signal);

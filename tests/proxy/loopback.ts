@@ -105,10 +105,10 @@ export class FakeBackend implements Backend {
       Promise.reject(new AwsocksError("internal", "Not expected to be dialled")),
   ) {}
 
-  /** Comes up at once, unless it is `initializing`: then never. */
+  /** Is up if its state says so; else it never comes up. */
   start(): Promise<void> {
     this.starts++;
-    return this.state === "initializing" ? new Promise(() => {}) : Promise.resolve();
+    return this.state === "active" ? Promise.resolve() : new Promise(() => {});
   }
 
   dial(target: Target, options: { signal?: AbortSignal | undefined } = {}): Promise<Conn> {
