@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { Duplex } from "node:stream";
+import { coalesceWrites } from "../../lib/ssh/coalesce.ts";
+import { WriteGate } from "../../lib/ssh/write_gate.ts";
+import { settle } from "../support/fake_clock.ts";
+
+/** A stream whose writes end when the test says so. */
+function slowStream() {
+  const written: string[] = [];
+  let pending: (() => void) | undefined;
+  const take = (text: string, callback: () => void) => {
+    written.push(text);
+    pending = callback;
+  };
+  const stream = new Duplex({
+    writableHighWaterMark: 4,
+    read() {},
+    write(chunk, _encoding, callback) {
+      take(String(chunk), callback);
+    },
+    writev(chunks, callback) {
+      take(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)).toString(), callback);
+    },
+  });
+  return {
+    stream,
+    written,
+    async finishWrite() {
+      const callback = pending;
+      pending = undefined;
+      callback?.();
+      await settle();
+    },
+  };
+}
+
+Deno.test("coalesceWrites() makes one write of those of a turn", async () => {
+  const { stream, written, finishWrite } = slowStream();
+  coalesceWrites(stream);
+  stream.write("packet ");
+  stream.write("tag");
+  await settle();
+  assert.deepEqual(written, ["packet tag"]);
+  stream.write("later");
+  await finishWrite();
+  assert.deepEqual(written, ["packet tag", "later"]);
+  stream.end("end");
+  await finishWrite();
+  await finishWrite();
+  assert.deepEqual(written, ["packet tag", "later", "end"]);
+  assert.equal(stream.writableFinished, true);
+  stream.destroy();
+});
+
+Deno.test("WriteGate lets writers pass one after the other while there is room", async () => {
+  const { stream, finishWrite } = slowStream();
+  const gate = new WriteGate(stream);
+  const passed: number[] = [];
+  const writer = async (id: number) => {
+    if (!gate.open) await gate.turn();
+    passed.push(id);
+    stream.write("xx");
+  };
+  const writers = [1, 2, 3, 4, 5].map(writer);
+  await settle();
+  // Two bytes in flight, two more fill the stream up.
+  assert.deepEqual(passed, [1, 2]);
+  assert.equal(gate.open, false);
+  await finishWrite();
+  await finishWrite();
+  assert.deepEqual(passed, [1, 2, 3, 4]);
+  stream.destroy();
+  await settle();
+  assert.deepEqual(passed, [1, 2, 3, 4, 5]);
+  await Promise.all(writers);
+});
