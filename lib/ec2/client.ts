@@ -46,7 +46,7 @@ const VERSION = "2016-11-15";
 /** The most a page may hold. Not allowed together with ids, whose answer has one page. */
 const PAGE_SIZE = "1000";
 /** Pages after which the answer is taken for endless. */
-const MAX_PAGES = 1_000;
+const MAX_PAGES = 200;
 
 /** EC2 through an {@linkcode AwsClient}. */
 export function createEc2Client(aws: AwsClient): Ec2Client {

@@ -100,7 +100,7 @@ class Starter {
         this.#rose = this.#askedAt !== undefined;
         return false;
       case "stopping":
-        if (this.#rose) throw this.#stoppedAgain();
+        if (this.#rose) throw this.#stopped();
         this.#requireAutoStart();
         return false;
       case "stopped":
@@ -127,13 +127,14 @@ class Starter {
     const { ec2, clock, signal } = this.#options;
     if (this.#askedAt !== undefined) {
       if (!this.#rose && clock.monotonic() - this.#askedAt < STALE_MS) return;
-      throw this.#stoppedAgain();
+      throw this.#stopped();
     }
     const instance = label(this.#instance);
     this.#report(`Starting ${instance}`);
     try {
       const [change] = await ec2.startInstances([this.#instance.id], { signal });
       this.#askedAt = clock.monotonic();
+      if (change) this.#instance = { ...this.#instance, state: change.current };
       // Somebody else may have been faster; then it is theirs to stop.
       this.#started = change?.previous === "stopped";
     } catch (error) {
@@ -168,8 +169,9 @@ class Starter {
     this.#reported = text;
   }
 
-  #stoppedAgain(): AwsocksError {
-    return this.#failed(`it stopped again: ${this.#instance.stateReason ?? "EC2 gives no reason"}`);
+  #stopped(): AwsocksError {
+    const what = this.#rose ? "stopped again" : "stays stopped";
+    return this.#failed(`it ${what}: ${this.#instance.stateReason ?? "EC2 gives no reason"}`);
   }
 
   #failed(why: string, cause?: unknown): AwsocksError {
