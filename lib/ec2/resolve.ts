@@ -134,7 +134,7 @@ async function nearestNames(
   let names: string[];
   try {
     const all = await ec2.describeInstances({
-      filters: { "tag-key": ["Name"], "instance-state-name": LIVING },
+      filters: { "tag:Name": ["*"], "instance-state-name": LIVING },
     }, { signal });
     names = [...new Set(all.flatMap((instance) => instance.name ?? []))];
   } catch (error) {

@@ -72,10 +72,9 @@ function matches(instance: Instance, filter: string, values: readonly string[]):
   switch (filter) {
     case "instance-state-name":
       return values.includes(instance.state);
-    case "tag-key":
-      return values.includes("Name") && instance.name !== undefined;
     case "tag:Name":
-      return values.some((value) => glob(value).test(instance.name ?? ""));
+      return instance.name !== undefined &&
+        values.some((value) => glob(value).test(instance.name!));
     default:
       throw new Error(`No such filter: ${filter}`);
   }
