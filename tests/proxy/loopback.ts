@@ -10,11 +10,13 @@ import {
   AwsocksError,
   type Conn,
   fromDenoConn,
+  readAll,
   type Target,
   writeAll,
 } from "../../lib/core/mod.ts";
 import { createManager, type Manager, type ManagerOptions } from "../../lib/proxy/mod.ts";
 import { createRouter, type RoutingRules } from "../../lib/routing/mod.ts";
+import { text } from "./bytes.ts";
 
 /** A TCP server on loopback that hands each connection to a handler. */
 export class TestServer implements AsyncDisposable {
@@ -83,6 +85,14 @@ export function echoServer(hostname?: string): TestServer {
 /** Connects to a server of a test. */
 export async function connect({ host, port }: Target): Promise<Conn> {
   return fromDenoConn(await Deno.connect({ hostname: host, port }));
+}
+
+/** Writes all of `sent` and reads to the end. */
+export async function converse(conn: Conn, sent: Uint8Array): Promise<string> {
+  await writeAll(conn, sent);
+  const answer = text(await readAll(conn));
+  conn.close();
+  return answer;
 }
 
 /** Rules that send everything one way, with exceptions. */
