@@ -100,7 +100,7 @@ export class Sender {
     this.#outbox.add(sequenceNumber, bytes, payload.byteLength, clock.monotonic(), eager);
     this.#maxUnacknowledged = Math.max(this.#maxUnacknowledged, this.#outbox.bytes);
     link.send(bytes);
-    this.#tick ??= clock.every(this.#options.timing.tick, () => this.#onTick());
+    this.#startTick();
   }
 
   /**
@@ -167,13 +167,20 @@ export class Sender {
 
   #flush(): void {
     while (this.#queue.size > 0) {
-      const bytes = Math.min(this.#payloadBytes, this.#queue.size);
-      if (!this.#maySend(bytes)) return;
-      const payload = new Uint8Array(bytes);
-      this.#queue.take(payload);
-      this.send(PayloadType.Output, payload);
-      this.#sentBytes += bytes;
+      if (!this.#maySend(Math.min(this.#payloadBytes, this.#queue.size))) {
+        if (this.#paused) this.#startTick();
+        return;
+      }
+      this.#sendNext();
     }
+  }
+
+  /** Sends the next message of the byte stream. */
+  #sendNext(): void {
+    const payload = new Uint8Array(Math.min(this.#payloadBytes, this.#queue.size));
+    this.#queue.take(payload);
+    this.send(PayloadType.Output, payload);
+    this.#sentBytes += payload.byteLength;
   }
 
   #maySend(bytes: number): boolean {
@@ -183,11 +190,16 @@ export class Sender {
       (this.#outbox.room >= bytes || this.#outbox.size === 0);
   }
 
-  /** The timer runs only while something is under way. */
+  #startTick(): void {
+    const { clock, timing } = this.#options;
+    this.#tick ??= clock.every(timing.tick, () => this.#onTick());
+  }
+
+  /** The timer runs only while something is under way, or held up by a pause. */
   #onTick(): void {
     const { clock, link, timing } = this.#options;
     const now = clock.monotonic();
-    if (this.#outbox.size === 0) {
+    if (this.#outbox.size === 0 && !(this.#paused && this.#queue.size > 0)) {
       this.#tick?.cancel();
       this.#tick = undefined;
       return;
@@ -200,10 +212,12 @@ export class Sender {
     for (const bytes of this.#outbox.due(now)) link.send(bytes);
   }
 
+  /** The oldest message once more, or a first one: its acknowledgement says that the pause is over. */
   #probe(now: number): void {
     if (now - this.#lastProbe < this.#options.timing.probe) return;
     this.#lastProbe = now;
     const bytes = this.#outbox.probe(now);
     if (bytes) this.#options.link.send(bytes);
+    else if (this.#open) this.#sendNext();
   }
 }

@@ -366,6 +366,21 @@ Deno.test("pause_publication stops new data but not acknowledgements, and probes
   await stop(channel);
 });
 
+Deno.test("a pause that nothing ends is probed with new data when nothing is under way", async () => {
+  const { gateway, channel, clock } = await opened();
+  gateway.control(MessageType.PausePublication);
+  await channel.write(new Uint8Array(3000));
+  await settle();
+  assert.equal(gateway.stream().length, 1, "only the HandshakeResponse");
+  await clock.advance(1600);
+  assert.deepEqual(gateway.stream().slice(1).map(({ payload }) => payload.byteLength), [1024]);
+  gateway.acknowledge(1);
+  await settle();
+  const sizes = gateway.stream().slice(1).map(({ payload }) => payload.byteLength);
+  assert.deepEqual(sizes, [1024, 1024, 952]);
+  await stop(channel);
+});
+
 Deno.test("a missing pong drops the socket; any message counts as life", async () => {
   const { gateway, channel, clock } = await opened();
   await clock.advance(30_000);
