@@ -2,7 +2,8 @@
  * Which algorithms the client offers, best first.
  *
  * Only what is considered sound today and every server since OpenSSH 7.4 (Amazon Linux 2) has: no
- * SHA-1, no CBC, no DSA.
+ * SHA-1, no CBC, no DSA. And only what Deno can do: it has no ECDH over P-521, and its ChaCha20 keeps a
+ * resource for every packet that ssh2 sends or receives.
  *
  * @module
  */
@@ -31,12 +32,12 @@ const HOST_KEY_ALGORITHMS: readonly ServerHostKeyAlgorithm[] = [
   "rsa-sha2-256",
 ];
 
-/** First Deno whose AES-GCM and ChaCha20 in `node:crypto` can do what ssh2 asks of them. */
-const AEAD_SINCE = [2, 8] as const;
+/** First Deno whose AES-GCM in `node:crypto` can do what ssh2 asks of it. */
+const GCM_SINCE = [2, 8] as const;
 
-function hasAead(denoVersion: string): boolean {
+function hasGcm(denoVersion: string): boolean {
   const [major = 0, minor = 0] = denoVersion.split(".").map(Number);
-  return major > AEAD_SINCE[0] || (major === AEAD_SINCE[0] && minor >= AEAD_SINCE[1]);
+  return major > GCM_SINCE[0] || (major === GCM_SINCE[0] && minor >= GCM_SINCE[1]);
 }
 
 /** The key type with which a host key algorithm signs: RSA keys have several (RFC 8332). */
@@ -62,7 +63,6 @@ export function chooseAlgorithms(options: AlgorithmOptions): Required<Algorithms
       "curve25519-sha256@libssh.org",
       "ecdh-sha2-nistp256",
       "ecdh-sha2-nistp384",
-      "ecdh-sha2-nistp521",
       "diffie-hellman-group-exchange-sha256",
       "diffie-hellman-group14-sha256",
       "diffie-hellman-group16-sha512",
@@ -70,13 +70,8 @@ export function chooseAlgorithms(options: AlgorithmOptions): Required<Algorithms
     ],
     serverHostKey: hostKeyAlgorithms(knownHostKeyTypes),
     // An older runtime would fail in the middle of the handshake with the others.
-    cipher: hasAead(denoVersion)
-      ? [
-        "aes128-gcm@openssh.com",
-        "aes256-gcm@openssh.com",
-        ...CTR_CIPHERS,
-        "chacha20-poly1305@openssh.com",
-      ]
+    cipher: hasGcm(denoVersion)
+      ? ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", ...CTR_CIPHERS]
       : [...CTR_CIPHERS],
     hmac: [
       "hmac-sha2-256-etm@openssh.com",

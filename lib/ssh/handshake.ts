@@ -22,7 +22,12 @@ import { coalesceWrites } from "./coalesce.ts";
 import type { HostKey, HostKeyVerifier } from "./host_key.ts";
 import type { Identity } from "./identity.ts";
 import { loadSsh2 } from "./ssh2.ts";
-import { onAuthRefused, serverVersion } from "./ssh2_internals.ts";
+import {
+  onAuthRefused,
+  releaseCiphers,
+  releaseReplacedCiphers,
+  serverVersion,
+} from "./ssh2_internals.ts";
 import { fingerprint, keyTypeOf, sameBytes } from "./wire.ts";
 
 /** Keys offered at most: servers end the connection after a few (OpenSSH: MaxAuthTries 6). */
@@ -150,6 +155,8 @@ export async function shakeHands<T>(
     signal?.throwIfAborted();
 
     const client = new ssh2.Client();
+    releaseReplacedCiphers(client);
+    stream.once("close", () => releaseCiphers(client));
     const identities = options.identities.slice(0, MAX_AUTH_ATTEMPTS);
     const asides: Error[] = [];
     let methods: readonly string[] = [];
@@ -191,16 +198,16 @@ export async function shakeHands<T>(
       remembered = hostKey.remember();
       remembered.catch(giveUp);
     });
-    client.on("error", (error) => {
+    const onError = (error: Error) => {
       if (!isAside(error)) return fail(error);
       asides.push(error);
       getLog("ssh").debug("Cannot sign with a key, trying the next", { error });
-    });
-    client.on("close", () => fail());
-    client.on("end", () => fail());
+    };
+    const onEnd = () => fail();
+    client.on("error", onError).on("end", onEnd).on("close", onEnd);
     client.on("ready", () => {
       if (over.signal.aborted) return;
-      client.removeAllListeners();
+      client.off("error", onError).off("end", onEnd).off("close", onEnd);
       resolve(build({ client, stream, lastInput, server: serverVersion(client) ?? "" }));
     });
 

@@ -26,3 +26,4 @@ export {
 export { describeIdentity, type Identity, type SignOptions } from "./identity.ts";
 export { agentIdentities, type AgentOptions } from "./agent.ts";
 export { type LoadedSsh2, loadSsh2, type Ssh2 } from "./ssh2.ts";
+export { releaseCiphers } from "./ssh2_internals.ts";

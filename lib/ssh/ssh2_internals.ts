@@ -6,7 +6,7 @@
  */
 
 // @ts-types="@types/ssh2"
-import type { Client, ClientChannel } from "ssh2";
+import type { Client, ClientChannel, Connection } from "ssh2";
 
 interface ClientInternals {
   /** Software version of the server's identification string; undefined before it came. */
@@ -17,6 +17,8 @@ interface ClientInternals {
     ping(): void;
     directTcpip(channel: number, window: number, packet: number, destination: unknown): void;
     channelWindowAdjust(channel: number, bytes: number): void;
+    readonly _cipher?: NativeCipher;
+    readonly _decipher?: NativeCipher;
     readonly _handlers: Record<
       string,
       ((protocol: unknown, methods: string[], partial: boolean) => void) | undefined
@@ -104,4 +106,40 @@ export function canSend(channel: ClientChannel): boolean {
 export function sendClose(channel: ClientChannel): void {
   channel.close();
   insideChannel(channel).outgoing.state = "closed";
+}
+
+/** A cipher of either direction, as ssh2 keeps it. */
+interface NativeCipher {
+  readonly _cipherInstance?: { final(): unknown } | null;
+  readonly _decipherInstance?: { final(): unknown } | null;
+}
+
+/** Frees what a cipher holds. Idempotent. */
+function release(cipher: NativeCipher | undefined): void {
+  try {
+    (cipher?._cipherInstance ?? cipher?._decipherInstance)?.final();
+  } catch {
+    // It has been finished already, or the packet is not whole: freed all the same.
+  }
+}
+
+/**
+ * Frees the ciphers of a connection that has ended, client or server. ssh2 leaves that to the garbage
+ * collector, which on Deno does not free them: AES-CTR has one for each direction, AES-GCM one for a
+ * packet of which only a part has come.
+ */
+export function releaseCiphers(connection: Client | Connection): void {
+  const { _protocol } = connection as unknown as Partial<ClientInternals>;
+  release(_protocol?._cipher);
+  release(_protocol?._decipher);
+}
+
+/** Frees the ciphers of a client that new keys have replaced. */
+export function releaseReplacedCiphers(client: Client): void {
+  let inUse: (NativeCipher | undefined)[] = [];
+  client.on("handshake", () => {
+    const { _cipher, _decipher } = inside(client)._protocol;
+    for (const cipher of inUse) release(cipher);
+    inUse = [_cipher, _decipher];
+  });
 }
