@@ -144,7 +144,7 @@ function promptsOf({ prompter, lifetime }: App): BackendPrompts {
         detail: [name, state, privateIp, availabilityZone].filter(Boolean).join(" · "),
       }));
       const index = await prompter.select("Instance", choices, {
-        signal: AbortSignal.any([signal, lifetime.signal]),
+        signal: signal ? AbortSignal.any([signal, lifetime.signal]) : lifetime.signal,
       });
       return instances[index]!;
     },

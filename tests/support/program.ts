@@ -86,6 +86,17 @@ export class Program implements AsyncDisposable {
     }
   }
 
+  /**
+   * Waits for something outside of it.
+   * @throws Error with both streams when it ends before
+   */
+  async while<T>(waiting: Promise<T>): Promise<T> {
+    const ended = this.finished.then(({ code, stdout, stderr }) => {
+      throw new Error(`ended with ${code}\n${stdout}\n--- stderr\n${stderr}`);
+    });
+    return await Promise.race([waiting, ended]);
+  }
+
   /** Sends a signal. */
   signal(name: Deno.Signal): void {
     this.#process.kill(name);
