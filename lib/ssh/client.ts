@@ -166,6 +166,8 @@ class Connection implements SshConnection {
     const initial = this.#budget.initial;
     this.#opening++;
     try {
+      // ssh2 throws when its stream has ended and only the event is still to come.
+      if (!this.#stream.writable) throw closedError();
       this.#client.forwardOut(
         ORIGINATOR.host,
         ORIGINATOR.port,

@@ -10,6 +10,7 @@
  */
 
 import { Buffer } from "node:buffer";
+import { createRequire } from "node:module";
 import { loadZlib, type ZlibCodec } from "./zlib_stream.ts";
 
 /**
@@ -78,6 +79,11 @@ export function packetClasses(codec: ZlibCodec) {
  * @throws Error when there is no codec, or ssh2 does not look as expected
  */
 export async function installCompression(): Promise<string> {
+  // A library that is loaded has read the old classes.
+  const modules = Object.keys(createRequire(import.meta.url).cache);
+  if (modules.some((path) => /[\\/]ssh2[\\/].*[\\/]Protocol\.js$/.test(path))) {
+    throw new Error("ssh2 was loaded before its compression could be replaced");
+  }
   const codec = await loadZlib();
   if (!codec) throw new Error("No zlib implementation passes its trial");
   // The module object that the other modules of ssh2 get from require().

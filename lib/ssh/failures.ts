@@ -54,9 +54,14 @@ const PHASES: Record<HandshakePhase, string> = {
   "authentication": "during authentication",
 };
 
-/** The text of a failure for a message: no trailing stop, lower-case start unless a name. */
+/** A text of the server that can be shown: short, and without control characters. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{C}+/gu, " ").trim().slice(0, 300);
+}
+
+/** The text of a failure for a message: no trailing stop, no prefix that the message has anyway. */
 function reasonText(error: unknown): string {
-  return describeError(error).replace(/\.+$/, "").replace(/^Handshake failed: /, "");
+  return printable(describeError(error)).replace(/\.+$/, "").replace(/^Handshake failed: /, "");
 }
 
 function notSsh(facts: HandshakeFacts): string {
@@ -81,7 +86,8 @@ function authError(facts: HandshakeFacts, cause: unknown): AwsocksError {
     tried ? `tried ${tried}` : "no key could be tried",
   ];
   if (facts.skipped > 0) parts.push(`${facts.skipped} more not tried`);
-  if (facts.methods.length > 0) parts.push(`the server offers ${facts.methods.join(", ")}`);
+  const methods = printable(facts.methods.join(", "));
+  if (methods) parts.push(`the server offers ${methods}`);
   parts.push(...facts.asides.map(describeError));
   const needsOther = facts.methods.length > 0 && !facts.methods.includes("publickey");
   return new AwsocksError("ssh-auth-failed", parts.join("; "), {

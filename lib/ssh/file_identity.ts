@@ -200,7 +200,7 @@ async function checkSurroundings(path: string): Promise<void> {
   if (Deno.build.os !== "windows") {
     const { mode, uid } = await Deno.stat(path);
     // OpenSSH looks at files of the user only, and refuses them; here it is a warning.
-    if (mode !== null && mode & 0o077 && uid === Deno.uid()) {
+    if (mode !== null && mode & 0o077 && uid === currentUser()) {
       log.warn("SSH key can be read by others; run chmod 600 on it", {
         path,
         mode: (mode & 0o777).toString(8).padStart(4, "0"),
@@ -212,5 +212,14 @@ async function checkSurroundings(path: string): Promise<void> {
     log.debug("SSH certificates are not supported, only the key is used", {
       certificate: `${path}-cert.pub`,
     });
+  }
+}
+
+/** The user's id; undefined where the runtime may not say. */
+function currentUser(): number | null | undefined {
+  try {
+    return Deno.uid();
+  } catch {
+    return undefined;
   }
 }

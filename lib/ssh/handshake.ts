@@ -7,7 +7,7 @@
 
 import type { Duplex } from "node:stream";
 import type { Client } from "ssh2";
-import { type Clock, type Conn, getLog, type Timer } from "../core/mod.ts";
+import { type Clock, type Conn, getLog, type Timer, toAwsocksError } from "../core/mod.ts";
 import { duplexFromConn } from "../core/node_stream.ts";
 import { chooseAlgorithms } from "./algorithms.ts";
 import { identityAgent } from "./auth.ts";
@@ -242,7 +242,9 @@ export async function shakeHands<T>(
     // Whatever the client still has to say about a stream that goes away is of no use.
     stream.on("error", () => {});
     stream.destroy();
-    throw error;
+    throw signal?.aborted && error === signal.reason
+      ? error
+      : toAwsocksError(error, "ssh-handshake-failed");
   } finally {
     over.abort();
     deadline?.cancel();

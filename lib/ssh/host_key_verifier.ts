@@ -8,7 +8,7 @@
  */
 
 import { dirname } from "node:path";
-import { AwsocksError, getLog, type Log, writeAll } from "../core/mod.ts";
+import { AwsocksError, type Clock, getLog, type Log, systemClock, writeAll } from "../core/mod.ts";
 import type { HostKey, HostKeyVerifier } from "./host_key.ts";
 import {
   formatKnownHost,
@@ -33,7 +33,12 @@ export interface HostKeyVerifierOptions {
   /** Refuse an instance that is in neither file; default false: trust it and record its key. */
   readonly strict?: boolean | undefined;
   readonly log?: Log | undefined;
+  readonly clock?: Clock;
 }
+
+/** Milliseconds to wait for the lock on the file of our own, and between two tries. */
+const LOCK_TIMEOUT_MS = 2_000;
+const LOCK_RETRY_MS = 20;
 
 /** `$XDG_STATE_HOME/awsocks/known_hosts`, by default in `~/.local/state`. */
 export function ownKnownHostsFile(
@@ -100,8 +105,7 @@ class FileVerifier implements HostKeyVerifier {
         create: true,
         mode: 0o600,
       });
-      // Other processes may be about to write the same; released with the file.
-      await file.lock(true);
+      await this.#lock(file);
       const text = await Deno.readTextFile(ownFile);
       if (this.#judge(await this.#read(), key) === "known") return;
       const line = formatKnownHost(this.#name, key.publicKey);
@@ -122,6 +126,16 @@ class FileVerifier implements HostKeyVerifier {
       keyType: key.keyType,
       file: ownFile,
     });
+  }
+
+  /**
+   * Keeps other processes from writing the same; released with the file. After a while it goes on
+   * without: a line is appended in one write, so that the file stays whole.
+   */
+  async #lock(file: Deno.FsFile): Promise<void> {
+    const { clock = systemClock } = this.#options;
+    const end = clock.monotonic() + LOCK_TIMEOUT_MS;
+    while (!await file.tryLock(true) && clock.monotonic() < end) await clock.sleep(LOCK_RETRY_MS);
   }
 
   /** @throws AwsocksError unless the key is known, or the instance is not and may be new */
