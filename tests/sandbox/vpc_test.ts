@@ -292,7 +292,9 @@ siteTest("/echo is a WebSocket; others are not", async (browser) => {
   conn.close();
   const other = browser.connect();
   await writeAll(other, bytes(upgrade("/")));
-  assert.match(text(await readAll(other)), /^HTTP\/1\.1 404 /);
+  await other.closeWrite();
+  assert.match(text(await readAll(other)), /^HTTP\/1\.1 200 OK/);
+  assert.match(await browser.fetch("GET /echo HTTP/1.1"), /^HTTP\/1\.1 426 /);
 });
 
 siteTest("nonsense instead of HTTP ends the connection", async (browser) => {

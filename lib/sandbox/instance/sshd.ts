@@ -11,7 +11,7 @@ import type { AuthContext, CipherAlgorithm, Connection, ParsedKey, TcpipRequestI
 import { type Conn, getLog, relay } from "../../core/mod.ts";
 import { duplexFromConn } from "../../core/node_stream.ts";
 import { chooseAlgorithms } from "../../ssh/algorithms.ts";
-import { loadSsh2 } from "../../ssh/mod.ts";
+import { loadSsh2, releaseCiphers } from "../../ssh/mod.ts";
 import type { EventHub } from "../events.ts";
 import { DialFailure, type DialFailureReason, type PrivateNetwork } from "../vpc/network.ts";
 import { fingerprint } from "./keys.ts";
@@ -107,6 +107,7 @@ export class SshServer {
   #connected(connection: Connection, keys: readonly ParsedKey[]): void {
     const rejectAs = createRejecter(connection);
     const transport = transportOf(connection);
+    transport.once("close", () => releaseCiphers(connection));
     connection.on("error", (error) => {
       getLog("sandbox").debug("SSH connection failed", { error });
     });

@@ -16,15 +16,16 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
+import type { IncomingMessage } from "node:http";
 // @ts-types="@types/ws"
 import type * as ws from "ws";
-import type { Clock, Conn } from "../../core/mod.ts";
+import { type Clock, type Conn, getLog } from "../../core/mod.ts";
 import { duplexFromConn } from "../../core/node_stream.ts";
 import type { EventHub } from "../events.ts";
 import { blocksOf, sha256Of } from "./bytes.ts";
+import { type HttpRequest, type HttpResponse, serveHttp, type Upgrade } from "./http.ts";
 import { page } from "./page.ts";
 
 /** Largest `size` of `/bytes` and `/sha256`, in bytes. */
@@ -32,7 +33,7 @@ const MAX_BYTES = 64 * 1024 ** 3;
 /** Longest `ms` of `/slow`. */
 const MAX_SLOW_MS = 60 * 60_000;
 
-type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>;
+type Handler = (request: HttpRequest, query: URLSearchParams) => Promise<HttpResponse | Upgrade>;
 
 /** Options of {@linkcode Site}. */
 export interface SiteOptions {
@@ -43,9 +44,8 @@ export interface SiteOptions {
 /** The web site. */
 export class Site {
   readonly #options: SiteOptions;
-  readonly #streams = new Set<Duplex>();
+  readonly #conns = new Set<Conn>();
   readonly #closed = new AbortController();
-  #server: Promise<Server> | undefined;
 
   constructor(options: SiteOptions) {
     this.#options = options;
@@ -53,153 +53,134 @@ export class Site {
 
   /** Serves one connection until it ends. */
   serve(conn: Conn): void {
-    const stream = duplexFromConn(conn);
-    this.#streams.add(stream);
-    stream.once("close", () => this.#streams.delete(stream));
-    this.#server ??= this.#start();
-    this.#server.then((server) => {
-      if (!stream.destroyed) server.emit("connection", stream);
-    });
+    this.#conns.add(conn);
+    serveHttp(conn, (request) => this.#handle(request)).finally(() => this.#conns.delete(conn));
   }
 
   /** Ends every connection. Idempotent. */
   close(): void {
     this.#closed.abort();
-    for (const stream of this.#streams) stream.destroy();
+    for (const conn of this.#conns) conn.close();
   }
 
-  async #start(): Promise<Server> {
-    const { createServer } = await import("node:http");
-    const { WebSocketServer }: typeof ws = await import("ws");
-    const server = createServer((request, response) => {
-      this.#handle(request, response).catch(() => response.destroy());
-    });
-    server.on("clientError", (_error, socket) => socket.destroy());
-    const sockets = new WebSocketServer({ noServer: true });
-    server.on("upgrade", (request, socket, head) => {
-      this.#announce(request);
-      if (new URL(request.url ?? "/", "http://site").pathname !== "/echo") {
-        socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-        return;
+  async #handle(request: HttpRequest): Promise<HttpResponse | Upgrade> {
+    const { headers, method, target } = request;
+    const host = headers.get("host") ?? "";
+    this.#options.events.emit({ type: "http-request", method, host, path: target });
+    const url = URL.parse(target, "http://site");
+    const handler = this.#handlers.get(url?.pathname ?? "");
+    if (!url || !handler) return text(404, "Not found");
+    return await handler(request, url.searchParams);
+  }
+
+  readonly #handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+    ["/", ({ headers }) =>
+      Promise.resolve({
+        status: 200,
+        headers: { "content-type": "text/html; charset=utf-8" },
+        body: page(headers.get("host") ?? ""),
+      })],
+    ["/bytes", (_request, query) => {
+      const { size, seed } = streamOf(query);
+      const hash = createHash("sha256");
+      return Promise.resolve({
+        status: 200,
+        headers: { "content-type": "application/octet-stream", trailer: "x-sha256" },
+        body: digested(blocksOf(size, seed), hash),
+        trailers: () => ({ "x-sha256": hash.digest("hex") }),
+      });
+    }],
+    ["/sha256", (_request, query) => {
+      const { size, seed } = streamOf(query);
+      return Promise.resolve(text(200, sha256Of(size, seed)));
+    }],
+    ["/upload", async ({ body }) => {
+      const hash = createHash("sha256");
+      let bytes = 0;
+      for await (const part of body) {
+        bytes += part.byteLength;
+        hash.update(part);
       }
-      sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      return json({ bytes, sha256: hash.digest("hex") });
+    }],
+    [
+      "/headers",
+      ({ headers, method, target: url, version: httpVersion }) =>
+        Promise.resolve(json({ method, url, httpVersion, headers: Object.fromEntries(headers) })),
+    ],
+    ["/slow", async (_request, query) => {
+      const ms = numberOf(query, "ms", 3_000, MAX_SLOW_MS);
+      await this.#options.clock.sleep(ms, { signal: this.#closed.signal });
+      return text(200, `Waited ${ms} ms`);
+    }],
+    ["/status", (_request, query) => {
+      const code = Math.max(200, numberOf(query, "code", 200, 599));
+      return Promise.resolve(text(code, `Status ${code}`));
+    }],
+    ["/echo", (request) =>
+      Promise.resolve(
+        request.headers.get("upgrade")?.toLowerCase() === "websocket"
+          ? (conn, rest) => void this.#echo(request, conn, rest)
+          : text(426, "This is a WebSocket"),
+      )],
+  ]);
+
+  async #echo(request: HttpRequest, conn: Conn, rest: Uint8Array): Promise<void> {
+    this.#conns.add(conn);
+    const stream = duplexFromConn(conn);
+    stream.once("close", () => this.#conns.delete(conn));
+    try {
+      const { WebSocketServer }: typeof ws = await import("ws");
+      const server = new WebSocketServer({ noServer: true, clientTracking: false });
+      const { method, target: url } = request;
+      // Cast: all that the library looks at in a request.
+      const message = {
+        method,
+        url,
+        headers: Object.fromEntries(request.headers),
+      } as unknown as IncomingMessage;
+      server.handleUpgrade(message, stream, Buffer.from(rest), (webSocket) => {
         webSocket.on("error", () => {});
         webSocket.on("message", (data, binary) => webSocket.send(data, { binary }));
       });
-    });
-    return server;
+    } catch (error) {
+      getLog("sandbox").warn("WebSocket echo failed", { error });
+      conn.close();
+    }
   }
-
-  #announce(request: IncomingMessage): void {
-    this.#options.events.emit({
-      type: "http-request",
-      method: request.method ?? "",
-      host: request.headers.host ?? "",
-      path: request.url ?? "",
-    });
-  }
-
-  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    this.#announce(request);
-    const url = new URL(request.url ?? "/", "http://site");
-    const handler = this.#handlers[url.pathname];
-    if (!handler) return answer(response, 404, "text/plain", "Not found\n");
-    await handler(request, response, url);
-  }
-
-  readonly #handlers: Readonly<Record<string, Handler>> = {
-    "/": async (request, response) => {
-      request.resume();
-      await answer(response, 200, "text/html; charset=utf-8", page(request.headers.host ?? ""));
-    },
-    "/bytes": async (request, response, url) => {
-      const { size, seed } = streamOf(url);
-      // Trailers need chunks, and HTTP/1.0 has neither.
-      const trailers = request.httpVersion === "1.1";
-      response.writeHead(200, {
-        "content-type": "application/octet-stream",
-        ...(trailers ? { "trailer": "x-sha256" } : {}),
-      });
-      const hash = createHash("sha256");
-      for (const block of blocksOf(size, seed)) {
-        hash.update(block);
-        await write(response, block.slice());
-      }
-      if (trailers) response.addTrailers({ "x-sha256": hash.digest("hex") });
-      response.end();
-    },
-    "/sha256": async (_request, response, url) => {
-      const { size, seed } = streamOf(url);
-      await answer(response, 200, "text/plain", `${sha256Of(size, seed)}\n`);
-    },
-    "/upload": async (request, response) => {
-      const hash = createHash("sha256");
-      let bytes = 0;
-      for await (const chunk of request) {
-        bytes += chunk.byteLength;
-        hash.update(chunk);
-      }
-      await answerJson(response, { bytes, sha256: hash.digest("hex") });
-    },
-    "/headers": async (request, response) => {
-      request.resume();
-      const { method, url, httpVersion, headers } = request;
-      await answerJson(response, { method, url, httpVersion, headers });
-    },
-    "/slow": async (_request, response, url) => {
-      const ms = numberOf(url, "ms", 3_000, MAX_SLOW_MS);
-      await this.#options.clock.sleep(ms, { signal: this.#closed.signal });
-      await answer(response, 200, "text/plain", `Waited ${ms} ms\n`);
-    },
-    "/status": async (request, response, url) => {
-      request.resume();
-      const code = Math.max(200, numberOf(url, "code", 200, 599));
-      await answer(response, code, "text/plain", `Status ${code}\n`);
-    },
-  };
 }
 
-function numberOf(url: URL, name: string, fallback: number, max: number): number {
-  const text = url.searchParams.get(name);
+function* digested(
+  blocks: Iterable<Uint8Array>,
+  hash: { update(data: Uint8Array): unknown },
+): Generator<Uint8Array> {
+  for (const block of blocks) {
+    hash.update(block);
+    yield block;
+  }
+}
+
+function numberOf(query: URLSearchParams, name: string, fallback: number, max: number): number {
+  const text = query.get(name);
   const value = text === null ? fallback : Number(text);
   return Number.isSafeInteger(value) && value >= 0 ? Math.min(value, max) : fallback;
 }
 
-function streamOf(url: URL): { size: number; seed: number } {
+function streamOf(query: URLSearchParams): { size: number; seed: number } {
   return {
-    size: numberOf(url, "size", 1024 * 1024, MAX_BYTES),
-    seed: numberOf(url, "seed", 1, 0xffff_ffff),
+    size: numberOf(query, "size", 1024 * 1024, MAX_BYTES),
+    seed: numberOf(query, "seed", 1, 0xffff_ffff),
   };
 }
 
-/** Writes a chunk and waits until more may follow; fails once the client has gone. */
-function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (response.destroyed) return reject(new Deno.errors.BrokenPipe("The client has gone"));
-    if (response.write(chunk)) return resolve();
-    const settle = () => {
-      response.off("drain", settle);
-      response.off("close", settle);
-      if (response.destroyed) reject(new Deno.errors.BrokenPipe("The client has gone"));
-      else resolve();
-    };
-    response.on("drain", settle);
-    response.on("close", settle);
-  });
+function text(status: number, line: string): HttpResponse {
+  return { status, headers: { "content-type": "text/plain" }, body: `${line}\n` };
 }
 
-function answer(
-  response: ServerResponse,
-  status: number,
-  type: string,
-  body: string,
-): Promise<void> {
-  const bytes = new TextEncoder().encode(body);
-  response.writeHead(status, { "content-type": type, "content-length": bytes.byteLength });
-  response.end(bytes);
-  return Promise.resolve();
-}
-
-function answerJson(response: ServerResponse, value: unknown): Promise<void> {
-  return answer(response, 200, "application/json", `${JSON.stringify(value)}\n`);
+function json(value: unknown): HttpResponse {
+  return {
+    status: 200,
+    headers: { "content-type": "application/json" },
+    body: `${JSON.stringify(value)}\n`,
+  };
 }
