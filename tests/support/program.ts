@@ -22,6 +22,10 @@ export interface ProgramOptions {
   readonly home?: string;
   /** Script to run; default `main.ts`. */
   readonly script?: string;
+  /** A compiled program to run in its place. */
+  readonly binary?: string;
+  /** Working directory; default the root of the tree. */
+  readonly cwd?: string;
   /** Ends the process when it has not ended by itself; default 60,000 ms. */
   readonly limit?: number;
 }
@@ -38,15 +42,13 @@ export class Program implements AsyncDisposable {
   readonly finished: Promise<Finished>;
 
   constructor(args: readonly string[], options: ProgramOptions = {}) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-A",
-        "--no-prompt",
-        new URL(options.script ?? "main.ts", ROOT).pathname,
-        ...args,
-      ],
-      cwd: ROOT.pathname,
+    const script = new URL(options.script ?? "main.ts", ROOT).pathname;
+    const [command, ...before] = options.binary === undefined
+      ? [Deno.execPath(), "run", "-A", "--no-prompt", script]
+      : [options.binary];
+    this.#process = new Deno.Command(command!, {
+      args: [...before, ...args],
+      cwd: options.cwd ?? ROOT.pathname,
       clearEnv: true,
       env: environment(options),
       stdin: "null",
@@ -59,6 +61,11 @@ export class Program implements AsyncDisposable {
       this.#collect("stderr", this.#process.stderr),
     ];
     this.finished = this.#finish();
+  }
+
+  /** Process id. */
+  get pid(): number {
+    return this.#process.pid;
   }
 
   /** What it has written so far. */
