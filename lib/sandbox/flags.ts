@@ -138,6 +138,8 @@ const FLAGS: readonly Flag[] = [
     "agent takes no data for so long after the handshake",
   ),
   toggle("reacknowledge", "reacknowledge", onOff, "agent acknowledges duplicates; off: old agent"),
+  toggle("discard-early", "discardEarly", onOff, "agent throws away data sent too early"),
+  toggle("deadlock", "deadlock", onOff, "a second HandshakeResponse stops the agent for ever"),
   toggle("resend-tick", "resendTick", time, "agent looks so often for something to send again"),
   toggle("handshake-timeout", "handshakeTimeout", time, "agent waits so long for the handshake"),
   toggle("agent-delay", "agentDelay", time, "agent connects so long after StartSession"),
@@ -147,6 +149,7 @@ const FLAGS: readonly Flag[] = [
     oneOf("ignore", "warn", "require"),
     "what to do about data channels without signature",
   ),
+  toggle("keep-in-flight", "keepInFlight", onOff, "gateway keeps messages for an absent client"),
   toggle(
     "publication",
     "publication",

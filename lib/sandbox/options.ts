@@ -30,6 +30,13 @@ export interface Switches {
   readonly refuseFirst: number;
   /** Acknowledge duplicates, as agents from 3.2.1041.0 on do; default true. */
   readonly reacknowledge: boolean;
+  /**
+   * Acknowledge and throw away data that comes before HandshakeComplete, as every agent does; default
+   * true. False refuses it, so that it comes again.
+   */
+  readonly discardEarly: boolean;
+  /** Be dead-locked by a second HandshakeResponse, as every agent is; default true. */
+  readonly deadlock: boolean;
   /** Milliseconds between two looks at the oldest unacknowledged message; default 100. */
   readonly resendTick: number;
   /** Milliseconds that the client has for its HandshakeResponse; default 15,000. */
@@ -43,6 +50,8 @@ export interface Switches {
   // The gateway
   /** What happens to a WebSocket upgrade without a valid SigV4 signature; default `warn`: allowed. */
   readonly signedUpgrade: "ignore" | "warn" | "require";
+  /** Keep messages for a client that is away and deliver them when it is back; default false: lost. */
+  readonly keepInFlight: boolean;
   /** `start_publication` and `pause_publication`: with a plain header, an all-zero one, or not sent. */
   readonly publication: "plain" | "bare" | "off";
   /** Whether ResumeSession hands out another URL, so that the old one is refused; default true. */
@@ -89,10 +98,13 @@ export const DEFAULT_SWITCHES: Switches = {
   unacknowledged: 64,
   refuseFirst: 0,
   reacknowledge: true,
+  discardEarly: true,
+  deadlock: true,
   resendTick: 100,
   handshakeTimeout: 15_000,
   agentDelay: 30,
   signedUpgrade: "warn",
+  keepInFlight: false,
   publication: "plain",
   newUrl: true,
   tokenLifetime: 60_000,

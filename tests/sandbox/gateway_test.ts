@@ -290,6 +290,15 @@ sandboxTest(
   },
 );
 
+sandboxTest("messages can be kept for a client that is away", async (sandbox) => {
+  const grant = await startSession(sandbox);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  using peer = await Peer.open(grant);
+  await peer.handshake();
+  assert.equal(only(sandbox).counters.lost, 0);
+  assert.equal(only(sandbox).counters.retransmissions, 0);
+}, { switches: { agentDelay: 0, keepInFlight: true } });
+
 Deno.test("ResumeSession can be refused for a while after a cut", async () => {
   const clock = new FakeClock(Date.now());
   await using sandbox = await startSandbox({ seed: 1, clock, switches: { refuseResume: 3000 } });

@@ -207,6 +207,22 @@ Deno.test("agent acknowledges and throws away data that comes before HandshakeCo
   await bench.close();
 });
 
+Deno.test("agent can be told to refuse early data instead, and to survive a second response", async () => {
+  const bench = new Bench({ discardEarly: false, deadlock: false });
+  await settle();
+  await bench.handshake();
+  await bench.respond();
+  await bench.input(PayloadType.Output, "goes on");
+  assert.deepEqual(bench.acknowledged, [0, 1, 2]);
+  await bench.close();
+  const early = new Bench({ discardEarly: false });
+  await settle();
+  await early.input(PayloadType.Output, "too early");
+  assert.deepEqual(early.acknowledged, []);
+  assert.equal(early.worker.counters.refused, 1);
+  await early.close();
+});
+
 Deno.test("a repeated HandshakeResponse is acknowledged again, one with a new number is the end", async () => {
   const bench = new Bench();
   await bench.handshake();

@@ -245,7 +245,7 @@ export class AgentWorker {
       return this.#onHandshakeResponse(message.payload);
     }
     if (message.payloadType === PayloadType.EncChallengeResponse) return true;
-    if (!this.#complete) {
+    if (!this.#complete && this.#options.switches.discardEarly) {
       this.#discarded++;
       return true;
     }
@@ -256,6 +256,7 @@ export class AgentWorker {
 
   #onHandshakeResponse(payload: Uint8Array): boolean | Promise<boolean> {
     if (this.#responded) {
+      if (!this.#options.switches.deadlock) return true;
       // The agent hands the answer to the one who waits for it. Nobody waits for a second one, so its
       // reader is stuck here for ever.
       getLog("sandbox").warn("A second HandshakeResponse has dead-locked the agent", {

@@ -87,6 +87,8 @@ export interface GatewaySessionOptions {
 
 /** Bytes on their way to the agent beyond which the client's WebSocket is not read. */
 const HIGH_WATER_BYTES = 1024 * 1024;
+/** Messages that are kept for a client that is away. */
+const KEPT_MESSAGES = 10_000;
 /** The agent's own reconnection, in milliseconds. */
 const AGENT_RECONNECT_MS = [100, 199] as const;
 const BYE = { code: 1000, reason: "Bye" } as const;
@@ -117,6 +119,7 @@ export class GatewaySession {
   #agentConnected = false;
   #client: ClientSocket | undefined;
   #clientId: string | undefined;
+  #kept: Frame[] = [];
   #clientPaused = false;
   #cell = "";
   #token: { readonly value: string; readonly expires: number } | undefined;
@@ -220,6 +223,7 @@ export class GatewaySession {
     if (cutEvery?.unit === "ms") {
       this.#cutTimer = this.#after(cutEvery.amount, () => this.cut());
     }
+    for (const frame of this.#kept.splice(0)) this.#toClient.push(frame);
     if (this.#agentConnected) this.#publish(MessageType.StartPublication);
     return undefined;
   }
@@ -366,7 +370,13 @@ export class GatewaySession {
 
   #fromAgent(frame: Frame): void {
     if (this.#agentConnected && this.#client) this.#toClient.push(frame);
-    else this.#counters.lost++;
+    else if (!this.#agentConnected || !this.#keep(frame)) this.#counters.lost++;
+  }
+
+  #keep(frame: Frame): boolean {
+    if (!this.#options.switches().keepInFlight || this.#kept.length >= KEPT_MESSAGES) return false;
+    this.#kept.push(frame);
+    return true;
   }
 
   #deliverToClient(frame: Frame): void {
