@@ -37,15 +37,18 @@ export async function withBrowserFolder(work: (folder: string) => Promise<void>)
   try {
     await work(folder);
   } finally {
-    // Its helpers may still write for a moment after it has ended.
-    for (let tries = REMOVE_TRIES;; tries--) {
-      try {
-        await Deno.remove(folder, { recursive: true });
-        break;
-      } catch (error) {
-        if (tries === 0) throw error;
-        await new Promise((resolve) => setTimeout(resolve, REMOVE_PAUSE_MS));
-      }
+    await removePatiently(folder);
+  }
+}
+
+/** Its helpers may still write for a moment after it has ended. */
+async function removePatiently(folder: string): Promise<void> {
+  for (let tries = REMOVE_TRIES;; tries--) {
+    try {
+      return await Deno.remove(folder, { recursive: true });
+    } catch (error) {
+      if (tries === 0) throw error;
+      await new Promise((resolve) => setTimeout(resolve, REMOVE_PAUSE_MS));
     }
   }
 }
