@@ -109,7 +109,8 @@ async function checkKey(path: string | undefined): Promise<void> {
     await Deno.stat(path);
   } catch (error) {
     // What else is wrong with it is said by the room that reads it.
-    if (!(error instanceof Deno.errors.NotFound)) return;
+    const { NotFound, NotADirectory } = Deno.errors;
+    if (!(error instanceof NotFound || error instanceof NotADirectory)) return;
     throw new AwsocksError("ssh-key-missing", `SSH key ${path} does not exist`, { cause: error });
   }
 }

@@ -130,8 +130,8 @@ Deno.test("awsocks start refuses what it cannot do, each with one clear line and
     const known = ["-i", "i-0123456789abcdef0", "-r", "eu-west-1"];
     assert.match(await start(...known, "-l", "0.0.0.0:0"), /without user and password/);
     assert.match(
-      await start(...known, "-k", "/nonexistent"),
-      /SSH key \/nonexistent does not exist/,
+      await start(...known, "-k", "/dev/null/key"),
+      /SSH key \/dev\/null\/key does not exist/,
     );
     assert.match(await start(...known, "-m", "vm"), /VM mode/);
     assert.match(await start(...known, "-n", "x"), /--instance-id and --name/);

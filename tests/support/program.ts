@@ -18,7 +18,7 @@ export interface Finished {
 export interface ProgramOptions {
   /** Added to PATH and HOME. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Home directory; default one that does not exist. */
+  /** Home directory; default an empty one of its own. */
   readonly home?: string;
   /** Script to run; default `main.ts`. */
   readonly script?: string;
@@ -33,6 +33,8 @@ export interface ProgramOptions {
 /** A running program. */
 export class Program implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
+  /** Home directory to remove. */
+  readonly #home: string | undefined;
   readonly #limit: ReturnType<typeof setTimeout>;
   readonly #waiting = new Set<() => void>();
   readonly #text = { stdout: "", stderr: "" };
@@ -42,6 +44,8 @@ export class Program implements AsyncDisposable {
   readonly finished: Promise<Finished>;
 
   constructor(args: readonly string[], options: ProgramOptions = {}) {
+    const home = options.home ?? Deno.makeTempDirSync({ prefix: "awsocks-home-" });
+    if (options.home === undefined) this.#home = home;
     const script = new URL(options.script ?? "main.ts", ROOT).pathname;
     const [command, ...before] = options.binary === undefined
       ? [Deno.execPath(), "run", "-A", "--no-prompt", script]
@@ -50,7 +54,7 @@ export class Program implements AsyncDisposable {
       args: [...before, ...args],
       cwd: options.cwd ?? ROOT.pathname,
       clearEnv: true,
-      env: environment(options),
+      env: environment(home, options.env),
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -136,6 +140,7 @@ export class Program implements AsyncDisposable {
     const { code } = await this.#process.status;
     await Promise.all(this.#streams);
     clearTimeout(this.#limit);
+    if (this.#home !== undefined) await Deno.remove(this.#home, { recursive: true });
     this.#ended = true;
     this.#wake();
     return { code, ...this.#text };
@@ -162,12 +167,12 @@ export async function runProgram(
 }
 
 /** Nothing of the tester's AWS set-up may leak in; Deno's cache stays where it is. */
-function environment({ env, home }: ProgramOptions): Record<string, string> {
+function environment(home: string, env: ProgramOptions["env"]): Record<string, string> {
   const cache = Deno.env.get("DENO_DIR") ??
     (Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`) + "/deno";
   return {
     PATH: Deno.env.get("PATH") ?? "",
-    HOME: home ?? "/nonexistent",
+    HOME: home,
     DENO_DIR: cache,
     DENO_NO_UPDATE_CHECK: "1",
     AWS_EC2_METADATA_DISABLED: "true",
