@@ -113,7 +113,8 @@ export function startProxy(options: ProxyOptions): Proxy {
       await client.write(encoder.encode("HTTP/1.1 200 Connection established\r\n\r\n"));
       await relay(fromDenoConn(client), fromDenoConn(server));
     } catch {
-      // The client has left, or the test is over.
+      // The client has left, nobody listens behind the proxy, or the test is over.
+      close(client);
     }
   };
   const accepting = (async () => {
@@ -125,16 +126,18 @@ export function startProxy(options: ProxyOptions): Proxy {
     async [Symbol.asyncDispose]() {
       listener.close();
       await accepting;
-      for (const conn of open) {
-        try {
-          conn.close();
-        } catch {
-          // closed already
-        }
-      }
+      for (const conn of open) close(conn);
       await Promise.all(live);
     },
   };
+}
+
+function close(conn: Deno.TcpConn): void {
+  try {
+    conn.close();
+  } catch {
+    // closed already
+  }
 }
 
 const encoder = new TextEncoder();
