@@ -104,26 +104,24 @@ async function networkFailure(
   const { region, url } = request;
   const direct = network.proxyFor(url) === undefined;
   if (kind === "dns" && direct && url.includes(`.${region}.`) && !isKnownRegion(region)) {
+    const nearest = await nearestRegion(region);
     return new AwsocksError(
       "aws-region-invalid",
-      `${
-        new URL(url).host
-      } does not exist: "${region}" is not a known AWS region${await nearestRegion(
-        region,
-      )}`,
+      `${new URL(url).host} does not exist: "${region}" is not a known AWS region${nearest}`,
       { cause: error, facts: { region, fault: kind } },
     );
   }
   return unreachable(request, network, kind, reason, error);
 }
 
+const INTERPOSED =
+  "something between this machine and AWS answered: log in to the network, or check HTTPS_PROXY";
+
 const HINTS: Readonly<Partial<Record<FaultKind | Fault, string>>> = {
   "certificate": "if something on the way inspects TLS, give its certificate with AWS_CA_BUNDLE",
   "proxy-auth": "put user and password into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
-  "web-page":
-    "something between this machine and AWS answered: log in to the network, or check HTTPS_PROXY",
-  "redirect":
-    "something between this machine and AWS answered: log in to the network, or check HTTPS_PROXY",
+  "web-page": INTERPOSED,
+  "redirect": INTERPOSED,
 };
 
 function unreachable(
