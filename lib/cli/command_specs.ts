@@ -5,7 +5,8 @@
  */
 
 import type { LogLevel } from "../core/log.ts";
-import { FLAGS, type FlagSpec } from "./flag_specs.ts";
+import type { FlagSpec } from "./flag_spec.ts";
+import { FLAGS } from "./flag_specs.ts";
 
 /** Names of the commands, as typed. */
 export const COMMAND_NAMES = [

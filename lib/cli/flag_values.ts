@@ -5,7 +5,8 @@
  */
 
 import { COMMANDS, type CommandSpec } from "./command_specs.ts";
-import { flagNamed, FLAGS, type FlagSpec } from "./flag_specs.ts";
+import type { FlagSpec } from "./flag_spec.ts";
+import { flagNamed, FLAGS } from "./flag_specs.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** Start of a flag that switches a boolean off. */

@@ -5,7 +5,7 @@
  */
 
 import { commandNamed, COMMANDS, type CommandSpec, flagsOf } from "./command_specs.ts";
-import { FLAG_GROUPS, type FlagSpec } from "./flag_specs.ts";
+import { FLAG_GROUPS, type FlagSpec } from "./flag_spec.ts";
 import { createStyle, displayWidth, pad, type Style, wrap } from "./style.ts";
 
 /** Columns of the help, at most; what code style guides and terminals beside an editor leave. */

@@ -130,10 +130,14 @@ async function askMfaCode(app: App, serial: string): Promise<string> {
 }
 
 function promptsOf({ prompter, lifetime }: App): BackendPrompts {
+  const answered = new Set<string>();
   return {
     passphrase: async (path) => {
+      const label = `Passphrase of ${path}${answered.has(path) ? " (that was not it)" : ""}`;
       try {
-        return await prompter.secret(`Passphrase of ${path}`, { signal: lifetime.signal });
+        const passphrase = await prompter.secret(label, { signal: lifetime.signal });
+        answered.add(path);
+        return passphrase;
       } catch (error) {
         if (isAwsocksError(error, "aborted")) return undefined;
         throw error;
