@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { AwsNetwork } from "../aws/mod.ts";
 import { AwsocksError, type Clock, systemClock } from "../core/mod.ts";
 import type { Settings } from "../config/mod.ts";
 import type { CredentialManager } from "../credentials/mod.ts";
@@ -26,6 +27,8 @@ export interface AwsBackendOptions {
   /** AWS region, from the settings or wherever else the AWS tools find it. */
   readonly region: string | undefined;
   readonly credentials: CredentialManager;
+  /** The way out to AWS; called on first use. Not closed by the backend. */
+  readonly network: () => Promise<AwsNetwork>;
   readonly prompts?: BackendPrompts;
   /** Takes lines about what takes long, such as an instance that starts. */
   readonly onProgress?: (text: string) => void;
@@ -42,9 +45,7 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
   const { clock = systemClock, settings, credentials } = options;
   let parts: Promise<Parts> | undefined;
   const load = () =>
-    parts ??= import("./aws_parts.ts").then(({ createParts }) =>
-      createParts({ ...options, clock, region: checkRegion(options.region) })
-    ).catch((error) => {
+    parts ??= loadParts({ ...options, clock }).catch((error) => {
       parts = undefined;
       throw error;
     });
@@ -57,6 +58,12 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
   });
   credentials.onUpdate((updated) => backend.onCredentialUpdate(updated));
   return backend;
+}
+
+async function loadParts(options: AwsBackendOptions & { clock: Clock }): Promise<Parts> {
+  const region = checkRegion(options.region);
+  const { createParts } = await import("./aws_parts.ts");
+  return createParts({ ...options, region, network: await options.network() });
 }
 
 /** What is behind the backend once it was used. */

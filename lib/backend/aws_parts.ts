@@ -4,7 +4,7 @@
  * @module
  */
 
-import { createAwsClient, createNetwork } from "../aws/mod.ts";
+import { type AwsNetwork, createAwsClient } from "../aws/mod.ts";
 import { type Clock, isAwsocksError } from "../core/mod.ts";
 import { createEc2Client } from "../ec2/mod.ts";
 import {
@@ -21,12 +21,15 @@ import { openSshCarrier } from "./ssh_carrier.ts";
 
 /** Makes the parts; nothing is sent yet. */
 export function createParts(
-  options: AwsBackendOptions & { clock: Clock; region: string },
+  options: Omit<AwsBackendOptions, "network"> & {
+    clock: Clock;
+    region: string;
+    network: AwsNetwork;
+  },
 ): Parts {
-  const { settings, region, clock, prompts = {}, credentials } = options;
+  const { settings, region, clock, prompts = {}, credentials, network } = options;
   const env = options.env ?? Deno.env.toObject();
   const home = options.home ?? env.HOME ?? env.USERPROFILE ?? ".";
-  const network = createNetwork({ env });
   const aws = createAwsClient({
     credentials: credentials.source,
     refreshCredentials: (refreshOptions) => credentials.refresh(refreshOptions),
@@ -101,12 +104,6 @@ export function createParts(
         throw error;
       }
     },
-    async close() {
-      try {
-        await keeper.release();
-      } finally {
-        network.close();
-      }
-    },
+    close: () => keeper.release(),
   };
 }

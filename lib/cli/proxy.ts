@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { AwsNetwork } from "../aws/mod.ts";
 import { type Backend, type BackendPrompts, createAwsBackend } from "../backend/mod.ts";
 import type { Settings } from "../config/mod.ts";
 import { createCredentials, type CredentialManager, resolveRegion } from "../credentials/mod.ts";
@@ -48,10 +49,12 @@ export async function createProxy(app: App, options: ProxyOptions): Promise<Prox
   await checkKey(settings.sshKey);
   const home = homeOf(env);
   const region = await regionOf(settings, env);
+  const network = networkOf(env);
   const credentials = options.credentials ?? createCredentials({
     profile: settings.awsProfile,
     region,
     stsEndpoint: settings.endpoints.sts,
+    fetch: async (url, init) => (await network.open()).fetch(url.href, init),
     mfaCode: app.prompter.available ? (serial) => askMfaCode(app, serial) : undefined,
     env,
     home,
@@ -66,6 +69,7 @@ export async function createProxy(app: App, options: ProxyOptions): Promise<Prox
     settings,
     region,
     credentials,
+    network: network.open,
     prompts: app.prompter.available ? promptsOf(app) : {},
     onProgress: progress.show,
     env,
@@ -91,11 +95,22 @@ export async function createProxy(app: App, options: ProxyOptions): Promise<Prox
     clock,
   });
   app.closers.push(
+    () => network.close(),
     () => credentials.close(),
     () => manager.close(),
     () => progress.clear(),
   );
   return { manager, backend, region, progress };
+}
+
+/** The way out to AWS, with its proxy and certificates; made on first use, shared by all that goes there. */
+function networkOf(env: Environment) {
+  let opened: Promise<AwsNetwork> | undefined;
+  return {
+    open: () =>
+      opened ??= import("../aws/mod.ts").then(({ createNetwork }) => createNetwork({ env })),
+    close: async () => (await opened)?.close(),
+  };
 }
 
 function authOf({ proxyUser: user, proxyPassword: password }: Settings) {
