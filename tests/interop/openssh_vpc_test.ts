@@ -19,7 +19,7 @@ import {
   type VpcOptions,
 } from "../support/vpc_namespace.ts";
 
-const NEEDS = [VPC_NEED, need("ip", "iproute2"), findSshd() ? "" : SSHD_REMEDY, need("curl")];
+const NEEDS = [VPC_NEED, findSshd() ? "" : SSHD_REMEDY, need("curl")];
 const PAGE = "http://hello.sandbox.internal/";
 const LARGE = 200_000_000;
 
