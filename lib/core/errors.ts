@@ -159,6 +159,14 @@ export const OUTCOMES = {
   "smux-protocol-error": row(R.NetworkUnreachable, 502, X.Session),
   "smux-closed": row(R.NetworkUnreachable, 502, X.Session),
 
+  // Host and guest
+  "vsock-connect-failed": row(
+    R.NetworkUnreachable,
+    502,
+    X.Session,
+    "is the other side running, and listening there?",
+  ),
+
   // SSH
   "ssh-key-missing": row(
     R.GeneralFailure,
