@@ -250,21 +250,23 @@ export class SupervisedBackend implements Backend {
 
   /** Sleeps until the time has passed or something asks for an attempt now. */
   async #pause(ms: number): Promise<void> {
-    if (this.#abort.signal.aborted) return;
-    if (this.#lastError) {
-      log.warn("{reason}; next try in {seconds} s", {
-        reason: describeError(this.#lastError),
-        seconds: (ms / 1000).toFixed(0),
-        hint: this.#lastError.hint || undefined,
-      });
-    }
-    await new Promise<void>((resolve) => {
+    const woken = new Promise<void>((resolve) => {
       const timer = this.#options.clock.after(ms, resolve);
       this.#wake = () => {
         timer.cancel();
         resolve();
       };
     });
+    // Whoever waited for the attempt may end everything now: then there is no next try to tell of.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if (this.#lastError && !this.#abort.signal.aborted) {
+      log.warn("{reason}; next try in {seconds} s", {
+        reason: describeError(this.#lastError),
+        seconds: (ms / 1000).toFixed(0),
+        hint: this.#lastError.hint || undefined,
+      });
+    }
+    await woken;
     this.#wake = undefined;
   }
 
