@@ -133,6 +133,7 @@ class FileVerifier implements HostKeyVerifier {
    * without: a line is appended in one write, so that the file stays whole.
    */
   async #lock(file: Deno.FsFile): Promise<void> {
+    if (typeof file.tryLock !== "function") return; // runtimes before Deno 2.8
     const { clock = systemClock } = this.#options;
     const end = clock.monotonic() + LOCK_TIMEOUT_MS;
     while (!await file.tryLock(true) && clock.monotonic() < end) await clock.sleep(LOCK_RETRY_MS);
