@@ -310,13 +310,21 @@ export function outcomeOf(error: unknown): Outcome {
   return toAwsocksError(error).outcome;
 }
 
-/** Messages of an error and its causes, outermost first, repeated ones left out, on one line. */
+/**
+ * Messages of an error and its causes, outermost first, on one line. A cause whose point was made
+ * already, as in "refused: Connection refused (os error 111)", is left out.
+ */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   for (let at: unknown = error, depth = 0; at !== undefined && at !== null && depth < 8; depth++) {
     const message = (at instanceof Error ? at.message || at.name : String(at)).trim();
-    if (!parts.some((part) => part.includes(message))) parts.push(message);
+    if (!parts.join(": ").toLowerCase().includes(pointOf(message))) parts.push(message);
     at = at instanceof Error ? at.cause : undefined;
   }
   return parts.join(": ").replaceAll(/\s*\n\s*/g, " ");
+}
+
+/** The last part of a message, without its error number. */
+function pointOf(message: string): string {
+  return message.toLowerCase().replace(/\s*\(os error \d+\)$/, "").split(": ").at(-1)!;
 }

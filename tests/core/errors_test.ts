@@ -62,6 +62,10 @@ Deno.test("describeError() joins the chain on one line without repeating itself"
     cause: middle,
   });
   assert.equal(describeError(outer), "No answer: Could not connect: connection refused");
+  const refused = new Error("connection refused", {
+    cause: new Error("Connection refused (os error 111)"),
+  });
+  assert.equal(describeError(refused), "connection refused");
   const loop = new Error("a");
   loop.cause = loop;
   assert.equal(describeError(loop), "a");
