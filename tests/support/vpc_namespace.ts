@@ -88,7 +88,7 @@ export class Vpc implements AsyncDisposable {
     await ip("-n", this.#name, "link", "set", inside, "up");
     await ip("-n", this.#name, "link", "set", "lo", "up");
     await ip("-n", this.#name, "route", "add", `${ABSENT_HOST}/32`, "dev", inside);
-    const script = new URL("./vpc_site.ts", import.meta.url).pathname;
+    const script = new URL("./web_site.ts", import.meta.url).pathname;
     this.#site = this.#spawn([Deno.execPath(), "run", "-A", script, VPC_TEXT], "stdout");
     await firstLine(this.#site.stdout);
     await this.startSshd();
