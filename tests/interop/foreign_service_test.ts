@@ -93,9 +93,10 @@ interopTest(
     const [, , ...rest] = service.args;
     const unknown = await start(["-i", "i-00000000000000000", ...rest]);
     assert.equal(unknown.code, 4, unknown.stderr);
-    assert.match(unknown.stderr, /i-00000000000000000/);
+    assert.match(unknown.stderr, /There is no instance i-00000000000000000 in eu-west-3/);
     const wrongKey = await start(service.args, { AWS_SECRET_ACCESS_KEY: "wrong" });
     assert.equal(wrongKey.code, 3, wrongKey.stderr);
+    assert.match(wrongKey.stderr, /AWS does not accept the credentials/);
     assert.doesNotMatch(wrongKey.stderr + unknown.stderr, /\n\s+at /);
   },
 );
