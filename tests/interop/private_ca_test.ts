@@ -54,7 +54,7 @@ async function loadsPage(
 }
 
 interopTest("private CA: AWS_CA_BUNDLE is trusted for https: and wss:", NEEDS, async () => {
-  await withSecureService({ bye: 3_000 }, async (service, { bundle }) => {
+  await withSecureService({ bye: 1_500 }, async (service, { bundle }) => {
     await loadsPage(service, { AWS_CA_BUNDLE: bundle });
     const { refused, sessions } = await service.report();
     assert.deepEqual(refused, []);
