@@ -305,10 +305,13 @@ class RunningSandbox implements Sandbox {
   }
 
   /** A real sshd cannot see the private network: it gets the web site on a loopback port. */
-  async #exposeSite(): Promise<void> {
+  #exposeSite(): void {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.#siteListener = listener;
-    for await (const conn of listener) this.#site.serve(fromDenoConn(conn));
+    const accept = async () => {
+      for await (const conn of listener) this.#site.serve(fromDenoConn(conn));
+    };
+    accept().catch((error) => getLog("sandbox").error("Web site accepts no more", { error }));
   }
 }
 

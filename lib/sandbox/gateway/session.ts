@@ -208,7 +208,9 @@ export class GatewaySession {
     this.#refuseResumeUntil = clock.monotonic() + switches().refuseResume;
     const socket = this.#detach(mode === "bye" ? BYE.code : 1006, "sandbox");
     if (mode === "bye") socket.close(BYE.code, BYE.reason);
-    else socket.terminate();
+    else if (mode === "abrupt") socket.terminate();
+    // A socket that nobody reads answers no ping and notices no close.
+    else socket.pause();
     return true;
   }
 
