@@ -166,6 +166,14 @@ export const OUTCOMES = {
     X.Session,
     "is the other side running, and listening there?",
   ),
+  "tunnel-protocol-error": row(R.NetworkUnreachable, 502, X.Session),
+  "tunnel-incompatible": row(
+    R.NetworkUnreachable,
+    502,
+    X.Usage,
+    "use the guest image that came with this version of awsocks",
+  ),
+  "tunnel-closed": row(R.NetworkUnreachable, 502, X.Session),
 
   // SSH
   "ssh-key-missing": row(
