@@ -278,17 +278,18 @@ export class AwsocksError extends Error {
 
   /** What this failure looks like from outside; that of its root cause where it only wraps one. */
   get outcome(): Outcome {
-    return OUTCOMES[rootCode(this)];
+    return OUTCOMES[this.rootCode];
+  }
+
+  /** Its code; that of its root cause where it only wraps one. */
+  get rootCode(): ErrorCode {
+    const { code, cause } = this;
+    return WRAPPERS.has(code) && cause instanceof AwsocksError ? cause.rootCode : code;
   }
 }
 
 /** Codes that only say "not now" and leave the meaning to their cause. */
 const WRAPPERS: ReadonlySet<ErrorCode> = new Set(["backend-unavailable"]);
-
-function rootCode(error: AwsocksError): ErrorCode {
-  if (WRAPPERS.has(error.code) && error.cause instanceof AwsocksError) return rootCode(error.cause);
-  return error.code;
-}
 
 /** True for an {@linkcode AwsocksError}, with one of the given codes if any are given. */
 export function isAwsocksError(error: unknown, ...codes: ErrorCode[]): error is AwsocksError {
@@ -328,6 +329,19 @@ export function describeError(error: unknown): string {
     const message = (at instanceof Error ? at.message || at.name : String(at)).trim();
     if (!parts.join(": ").toLowerCase().includes(pointOf(message))) parts.push(message);
     at = at instanceof Error ? at.cause : undefined;
+  }
+  return parts.join(": ").replaceAll(/\s*\n\s*/g, " ");
+}
+
+/**
+ * Messages of a failure and of the causes of the project's own making, on one line: what a person is
+ * told. What libraries say in words of theirs is for the log.
+ */
+export function explainError(error: unknown): string {
+  const parts: string[] = [];
+  for (let at: unknown = toAwsocksError(error); at instanceof AwsocksError; at = at.cause) {
+    const { message } = at;
+    if (!parts.some((earlier) => earlier.includes(message))) parts.push(message);
   }
   return parts.join(": ").replaceAll(/\s*\n\s*/g, " ");
 }
