@@ -146,7 +146,7 @@ export const OUTCOMES = {
     R.NetworkUnreachable,
     502,
     X.Aws,
-    "the SSM agent on the instance is not connected: check the agent, its instance profile and its way out",
+    "check that the SSM agent runs on the instance, its instance profile and its way out",
   ),
 
   // Session Manager
