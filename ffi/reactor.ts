@@ -145,7 +145,7 @@ export class Reactor {
     }
   }
 
-  /** Ends all waits on a descriptor. To be called before it is closed. */
+  /** Ends all waits on a descriptor. To be called before it is closed or given away. */
   forget(fd: number): void {
     const watch = this.#watches.get(fd);
     if (!watch) return;
@@ -256,8 +256,13 @@ export function reactor(): Reactor {
   return shared ??= new Reactor();
 }
 
+/** Ends all waits on a descriptor, which will be closed by others. */
+export function forget(fd: number): void {
+  shared?.forget(fd);
+}
+
 /** Closes a socket that somebody may be waiting for. Never throws. */
 export function closeSocket(fd: number): void {
-  shared?.forget(fd);
+  forget(fd);
   closeFd(fd);
 }

@@ -9,7 +9,7 @@
 
 import { Errno, SystemError } from "./errors.ts";
 import { attempt, closeFd, invoke, once, openLibc } from "./libc.ts";
-import { closeSocket, reactor } from "./reactor.ts";
+import { closeSocket, forget, reactor } from "./reactor.ts";
 
 const symbols = once(() =>
   openLibc("Opening sockets", {
@@ -155,6 +155,7 @@ export async function connectSocket(
       if (!await reactor().ready(fd, "write", { signal, timeout })) throw fail(Errno.ETIMEDOUT);
       const error = pendingError(fd);
       if (error !== 0) throw fail(error);
+      forget(fd);
     } else if (result < 0) throw fail(-result);
     return fd;
   } catch (error) {
