@@ -24,15 +24,12 @@ export const LINUX_REMEDY = Deno.build.os === "linux" ? "" : "needs Linux";
 /** Two connected descriptors that nobody owns yet. Call it once outside of tests: it opens a library. */
 export function socketPair(): [number, number] {
   const fds = new Int32Array(2);
-  attempt(
-    "socketpair",
-    undefined,
-    () => symbols().socketpair(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0, fds),
-  );
+  const { socketpair } = symbols();
+  attempt("socketpair", undefined, () => socketpair(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0, fds));
   return [fds[0]!, fds[1]!];
 }
 
-/** Numbers and targets of this process's descriptors. */
+/** Numbers and targets of this process's descriptors. Tests in parallel share a process. */
 export function openFds(): string[] {
   const open: string[] = [];
   for (const { name } of Deno.readDirSync("/proc/self/fd")) {
