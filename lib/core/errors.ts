@@ -37,6 +37,8 @@ export const ExitCode = {
   Aws: 4,
   /** The session or the SSH connection inside it failed. */
   Session: 5,
+  /** A command of somebody else's has no status of its own, as with env(1) and timeout(1). */
+  NoStatus: 125,
   /** Stopped by SIGINT. */
   Interrupted: 130,
 } as const;
@@ -174,6 +176,11 @@ export const OUTCOMES = {
     "use the guest image that came with this version of awsocks",
   ),
   "tunnel-closed": row(R.NetworkUnreachable, 502, X.Session),
+
+  // Commands run for the other side
+  "exec-protocol-error": row(R.GeneralFailure, 502, X.NoStatus),
+  "exec-closed": row(R.GeneralFailure, 502, X.NoStatus),
+  "exec-failed": row(R.GeneralFailure, 502, X.NoStatus),
 
   // SSH
   "ssh-key-missing": row(
