@@ -103,9 +103,7 @@ export class Session implements SmuxSession {
         this.#buffered += change;
         if (change < 0) this.#wakeReader.set();
       },
-      onOver: (stream) => {
-        if (this.#streams.get(stream.id) === stream) this.#streams.delete(stream.id);
-      },
+      onOver: (stream) => void this.#streams.delete(stream.id),
     };
     const { keepAlive, clock } = settings;
     if (keepAlive) this.#keepAlive = clock.every(keepAlive.interval, () => this.#tick());
