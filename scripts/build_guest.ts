@@ -90,7 +90,8 @@ async function packAgent(arch: Arch, lock: Lock): Promise<PackedAgent> {
 
 /** Compiles the agent, with the Deno version of AWSOCKS_COMPILE_DENO if there is one. */
 async function compileAgent(arch: Arch): Promise<PackedAgent> {
-  const out = await Deno.makeTempFile({ prefix: "awsocks-agent-" });
+  const folder = await Deno.makeTempDir({ prefix: "awsocks-agent-" });
+  const out = `${folder}/awsocks-agent`;
   try {
     const version = Deno.env.get("AWSOCKS_COMPILE_DENO");
     const [deno, ...before] = version === undefined || version === Deno.version.deno
@@ -100,14 +101,11 @@ async function compileAgent(arch: Arch): Promise<PackedAgent> {
     const target = `${arch}-unknown-linux-gnu`;
     const args = [...before, "run", "-A", script, "awsocks-agent", "--out", out];
     if (!Deno.env.has("DENORT_BIN")) args.push("--target", target);
-    if (!(await attempt(deno!, args)).ok) {
-      throw new BuildError(
-        `The agent cannot be compiled for ${target}: no runtime of Deno's to be had`,
-      );
-    }
+    const { ok, stderr } = await attempt(deno!, args);
+    if (!ok) throw new BuildError(`No agent compiled for ${target}: ${stderr.split("\n").at(0)}`);
     return await compiledAgent(out, arch);
   } finally {
-    await Deno.remove(out);
+    await Deno.remove(folder, { recursive: true });
   }
 }
 
