@@ -199,3 +199,16 @@ export async function isAlive(pid: number): Promise<boolean> {
     return false;
   }
 }
+
+/** Pipes that this process has open. */
+export function openPipes(): number {
+  let count = 0;
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      if (Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("pipe:")) count++;
+    } catch {
+      // The descriptor of the listing itself.
+    }
+  }
+  return count;
+}
