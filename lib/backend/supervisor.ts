@@ -39,6 +39,7 @@ const LASTING: ReadonlySet<ErrorCode> = new Set([
   "instance-start-failed",
   "agent-offline",
   "session-handshake-failed",
+  "tunnel-incompatible",
   "ssh-key-missing",
   "ssh-key-invalid",
   "ssh-key-passphrase",
@@ -51,7 +52,13 @@ const LASTING: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /** Failures that say the carrier died under a dial, so that another may still serve it. */
-const CARRIER_GONE: readonly ErrorCode[] = ["ssh-closed", "session-closed", "session-lost"];
+const CARRIER_GONE: readonly ErrorCode[] = [
+  "ssh-closed",
+  "session-closed",
+  "session-lost",
+  "tunnel-closed",
+  "tunnel-protocol-error",
+];
 
 /** Milliseconds between attempts that requests call for; the back-off alone may be longer. */
 const REQUEST_SPACING = 3000;
@@ -61,26 +68,31 @@ const NOTICE_LIMIT = 5000;
 const SETTLED_AFTER = 10_000;
 
 /** Options of {@linkcode SupervisedBackend}. */
-export interface SupervisorOptions {
+export interface SupervisorOptions<C extends Carrier = Carrier> {
   readonly name: string;
   readonly clock: Clock;
-  readonly open: OpenCarrier;
+  readonly open: OpenCarrier<C>;
   /** Milliseconds that a dial waits for a carrier. */
   readonly connectTimeout: number;
   /** Runs once, after the last carrier has ended; for auto-stop. Failures are logged. */
   readonly onClose?: () => Promise<void>;
+  /** Called after each change of state or of the latest failure. Must not throw. */
+  readonly onChange?: (() => void) | undefined;
 }
 
 /** A backend over one carrier at a time. */
-export class SupervisedBackend implements Backend {
+export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   readonly name: string;
-  readonly #options: SupervisorOptions;
-  readonly #machine = new StateMachine((from, to) => log.debug("{from} → {to}", { from, to }));
+  readonly #options: SupervisorOptions<C>;
+  readonly #machine = new StateMachine((from, to) => {
+    log.debug("{from} → {to}", { from, to });
+    this.#options.onChange?.();
+  });
   readonly #backoff = new Backoff({ initial: 1000, max: 60_000 });
   readonly #abort = new AbortController();
   /** Replaced whenever an attempt ends; what waits looks again. */
   #turn = Promise.withResolvers<void>();
-  #carrier: Carrier | undefined;
+  #carrier: C | undefined;
   #lastError: AwsocksError | undefined;
   #attempts = 0;
   #attemptEnded = -Infinity;
@@ -88,7 +100,7 @@ export class SupervisedBackend implements Backend {
   #running: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(options: SupervisorOptions) {
+  constructor(options: SupervisorOptions<C>) {
     this.name = options.name;
     this.#options = options;
   }
@@ -105,11 +117,16 @@ export class SupervisedBackend implements Backend {
     await this.#ready(options.signal, true);
   }
 
-  async dial(target: Target, options: DialOptions = {}): Promise<Conn> {
+  dial(target: Target, options: DialOptions = {}): Promise<Conn> {
+    return this.use((carrier) => carrier.dial(target, options), options);
+  }
+
+  /** Does something with the carrier, waiting for one as {@linkcode dial} does. */
+  async use<T>(work: (carrier: C) => Promise<T>, options: DialOptions = {}): Promise<T> {
     for (let attempt = 1;; attempt++) {
       const carrier = await this.#ready(options.signal, false);
       try {
-        return await carrier.dial(target, options);
+        return await work(carrier);
       } catch (error) {
         if (attempt > 1 || !isAwsocksError(error, ...CARRIER_GONE)) throw error;
         // Its end may not have been noticed yet: do not pick it again.
@@ -142,7 +159,7 @@ export class SupervisedBackend implements Backend {
   }
 
   /** Waits for a carrier; a failure that waiting does not mend comes at once. */
-  #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<Carrier> {
+  #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<C> {
     if (this.#carrier && this.state === "active") return Promise.resolve(this.#carrier);
     const { clock, connectTimeout } = this.#options;
     return withDeadline(
@@ -154,7 +171,7 @@ export class SupervisedBackend implements Backend {
     );
   }
 
-  async #await(signal: AbortSignal, anyFailure: boolean): Promise<Carrier> {
+  async #await(signal: AbortSignal, anyFailure: boolean): Promise<C> {
     let attempts = this.#attempts;
     if (!this.#request() && this.#isLasting()) throw this.#unavailable();
     for (;;) {
@@ -213,7 +230,7 @@ export class SupervisedBackend implements Backend {
     }
   }
 
-  async #attempt(signal: AbortSignal): Promise<Carrier | undefined> {
+  async #attempt(signal: AbortSignal): Promise<C | undefined> {
     try {
       return await this.#options.open({ signal });
     } catch (error) {
@@ -221,12 +238,13 @@ export class SupervisedBackend implements Backend {
       this.#lastError = toAwsocksError(error);
       this.#attempts++;
       this.#attemptEnded = this.#options.clock.monotonic();
+      this.#options.onChange?.();
       this.#endTurn();
       return undefined;
     }
   }
 
-  async #serve(carrier: Carrier): Promise<void> {
+  async #serve(carrier: C): Promise<void> {
     const { clock } = this.#options;
     if (this.#abort.signal.aborted) return await carrier.close();
     const since = clock.monotonic();
