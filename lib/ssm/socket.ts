@@ -89,7 +89,8 @@ export function createSocketConnector(options: ConnectorOptions): SocketConnecto
     if (agent) clientOptions.agent = agent;
     if (options.caCerts.length > 0) {
       const { rootCertificates } = await import("node:tls");
-      clientOptions.ca = [...rootCertificates, ...options.caCerts];
+      // In one text: of a list, Deno before 2.8 takes the first entry only.
+      clientOptions.ca = [...rootCertificates, ...options.caCerts].join("\n");
     }
     signal?.throwIfAborted();
     return await dial(() => new WebSocket(url, clientOptions), url, events, signal);
