@@ -5,7 +5,7 @@
  */
 
 import type { LogLevel } from "../core/log.ts";
-import type { FlagSpec } from "./flag_spec.ts";
+import type { FLAG_GROUPS, FlagSpec } from "./flag_spec.ts";
 import { FLAGS } from "./flag_specs.ts";
 
 /** Names of the commands, as typed. */
@@ -14,6 +14,7 @@ export const COMMAND_NAMES = [
   "demo",
   "sandbox",
   "route",
+  "exec",
   "config check",
   "config init",
   "config path",
@@ -44,6 +45,8 @@ export interface CommandSpec {
   readonly flags: readonly string[];
   /** Help texts of flags that mean something of their own here. */
   readonly texts?: Readonly<Record<string, string>>;
+  /** Headings of flags that belong under another one here. */
+  readonly groups?: Readonly<Record<string, typeof FLAG_GROUPS[number]>>;
   /** Level of the log when no flag gives one; default `info`. */
   readonly logLevel?: LogLevel;
   /** Command lines with what they do. */
@@ -133,6 +136,31 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       ["awsocks route www.example.com staging", ""],
       ["awsocks route 10.0.3.7:5432", ""],
+    ],
+  },
+  {
+    name: "exec",
+    summary: "Run a command in a virtual machine, over vsock",
+    description: [
+      "Waits for a vsock-client, which runs in the guest, sends it the command, passes on standard " +
+      "input, output and errors, and exits with the command's status; with 125 when there is none.",
+      "A single argument is a command for the guest's /bin/sh; several are a program and its " +
+      "arguments, which arrive as they are.",
+      "The client is not asked who it is: whoever can connect gets the command and its input. An " +
+      "ADDRESS is CID[:PORT], unix:PATH[:PORT] or tcp:HOST:PORT.",
+    ],
+    arguments: [{ name: "command", text: "what to run, after --", rest: true }],
+    flags: ["listen", "connect", "persistent", "wait", ...OUTPUT],
+    logLevel: "warn",
+    groups: { listen: "Where to connect" },
+    texts: { listen: "address to wait on for the client; default any:1024" },
+    examples: [
+      ["awsocks exec -- uname -a", "on port 1024 of AF_VSOCK; in the guest: vsock-client"],
+      ["awsocks exec -- 'cd /var/log && tail -f messages'", "a single argument is for the shell"],
+      ["tar c . | awsocks exec -- tar x -C /srv", "standard input goes there"],
+      ["awsocks exec --persistent", "asks for commands; in the guest: vsock-client 2 persistent"],
+      ["awsocks exec --connect unix:/run/vm.vsock:1024 --wait 30 -- uptime", "the guest listens"],
+      ["awsocks exec --listen tcp:127.0.0.1:1024 -- date", "without a virtual machine"],
     ],
   },
   {

@@ -42,6 +42,27 @@ export const FLAGS: readonly FlagSpec[] = [
     text: "configuration file; default ~/.config/awsocks/config.toml",
   },
   {
+    name: "connect",
+    kind: "string",
+    value: "ADDR",
+    group: "Where to connect",
+    text: "connect to this address, where a vsock-client --listen waits",
+  },
+  {
+    name: "persistent",
+    kind: "boolean",
+    group: "Where to connect",
+    text: "ask for commands, or read them line by line, and run one after the other",
+  },
+  {
+    name: "wait",
+    kind: "integer",
+    value: "SECONDS",
+    max: 1_000_000_000,
+    group: "Where to connect",
+    text: "wait so long for the other side; default: a client without limit, --connect not at all",
+  },
+  {
     name: "sandbox",
     kind: "optional",
     value: "SWITCHES",

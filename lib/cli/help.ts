@@ -125,7 +125,7 @@ function describeCommand(
     members.map((flag) => [flagSynopsis(flag), command.texts?.[flag.name] ?? flag.text] as const);
   const column = widest(rows(flags));
   for (const group of FLAG_GROUPS) {
-    const members = flags.filter((flag) => flag.group === group);
+    const members = flags.filter((flag) => (command.groups?.[flag.name] ?? flag.group) === group);
     if (members.length === 0) continue;
     page.heading(group);
     page.table(rows(members), column);

@@ -21,6 +21,7 @@ const RUNNERS: Readonly<Record<CommandName, () => Promise<{ readonly run: Runner
   "demo": () => import("./commands/demo.ts"),
   "sandbox": () => import("./commands/sandbox.ts"),
   "route": () => import("./commands/route.ts"),
+  "exec": () => import("./commands/exec.ts"),
   "config check": () => import("./commands/config_check.ts"),
   "config init": () => import("./commands/config_init.ts"),
   "config path": () => import("./commands/config_path.ts"),

@@ -34,11 +34,11 @@ export async function reportOf(error: unknown): Promise<Report> {
   return { message: messages.join(": "), hint, exit: known.outcome.exit };
 }
 
-/** The lines to write for a report. */
-export function formatReport(report: Report, color: boolean): string {
+/** The lines to write for a report of a program. */
+export function formatReport(report: Report, color: boolean, program = "awsocks"): string {
   const style = createStyle(color);
   const [first = "", ...more] = report.message.split("\n").map((line) => plain(line));
-  const lines = [`${style.red("awsocks:")} ${first}`, ...more.map((line) => `  ${line.trim()}`)];
+  const lines = [`${style.red(`${program}:`)} ${first}`, ...more.map((line) => `  ${line.trim()}`)];
   if (report.hint !== "") lines.push(`${style.dim("try:")} ${plain(report.hint)}`);
   return `${lines.join("\n")}\n`;
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { writeAll } from "../core/conn.ts";
+
 /** Columns and rows of a terminal that does not say. */
 const DEFAULT_SIZE = { columns: 80, rows: 24 };
 
@@ -12,6 +14,11 @@ export interface Output {
   readonly isTerminal: boolean;
   /** Writes all of the text before it returns. A reader that has gone is not an error. */
   write(text: string): void;
+  /**
+   * Writes all of the bytes; resolves when they are accepted.
+   * @throws Deno.errors.BrokenPipe when the reader has gone
+   */
+  writeBytes(bytes: Uint8Array): Promise<void>;
   size(): { readonly columns: number; readonly rows: number };
 }
 
@@ -62,6 +69,7 @@ function outputOf(stream: typeof Deno.stdout): Output {
         if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
       }
     },
+    writeBytes: (bytes) => writeAll(stream, bytes),
     size() {
       try {
         return isTerminal ? Deno.consoleSize() : DEFAULT_SIZE;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AwsocksError, isAwsocksError } from "../core/mod.ts";
+import { AwsocksError, isAwsocksError, toAwsocksError } from "../core/mod.ts";
 
 /** A byte where a frame should begin that is no TYPE. */
 export function unknownType(type: number): AwsocksError {
@@ -25,4 +25,17 @@ export function protocolError(what: string): AwsocksError {
 export function closedError(what: string, cause?: unknown): AwsocksError {
   if (isAwsocksError(cause, "exec-protocol-error", "exec-closed")) return cause;
   return new AwsocksError("exec-closed", what, cause === undefined ? {} : { cause });
+}
+
+/** Failures that mean what they say wherever they come from: nothing was tried, or it was stopped. */
+const PLAIN = ["usage", "unsupported-platform", "aborted"] as const;
+
+/**
+ * A failure at the end of a program whose exit code is otherwise that of somebody's command: its exit
+ * code is one that commands hardly use, as with env(1) and timeout(1).
+ */
+export function withoutStatus(error: unknown): AwsocksError {
+  const cause = toAwsocksError(error);
+  if (isAwsocksError(cause, ...PLAIN)) return cause;
+  return new AwsocksError("exec-failed", "No command was run to its end", { cause });
 }

@@ -15,7 +15,8 @@ export {
   type RunningCommand,
   type ShellExecutorOptions,
 } from "./executor.ts";
-export { decodeExitStatus, encodeExitStatus, exitCodeOf } from "./exit_status.ts";
+export { decodeExitStatus, encodeExitStatus, exitCodeOf, SIGNAL_STATUS } from "./exit_status.ts";
+export { withoutStatus } from "./failures.ts";
 export {
   encodeFrame,
   type Frame,

@@ -10,11 +10,17 @@ import type { Output, Terminal } from "../../lib/cli/terminal.ts";
 export class FakeOutput implements Output {
   /** All that was written. */
   text = "";
+  readonly #decoder = new TextDecoder();
 
   constructor(readonly isTerminal: boolean, readonly columns = 80, readonly rows = 24) {}
 
   write(text: string): void {
     this.text += text;
+  }
+
+  writeBytes(bytes: Uint8Array): Promise<void> {
+    this.text += this.#decoder.decode(bytes, { stream: true });
+    return Promise.resolve();
   }
 
   size(): { columns: number; rows: number } {
