@@ -94,6 +94,7 @@ export class DataChannel implements Conn {
       ...options,
       link: this.#link,
       timing: this.#timing,
+      silentOnDuplicates: () => this.#silentOnDuplicates,
       onSilence: () => {
         const error = silent(this.sessionId, this.#timing.silence);
         this.#finish({ by: "lost", output: "", error });
@@ -287,11 +288,11 @@ export class DataChannel implements Conn {
     } catch (error) {
       return this.#malformed(error);
     }
-    this.#sender.acknowledged(sequenceNumber, this.#agentForgetsDuplicates);
+    this.#sender.acknowledged(sequenceNumber);
   }
 
   /** Before the destination has answered, an old agent may still be refusing rather than silent. */
-  get #agentForgetsDuplicates(): boolean {
+  get #silentOnDuplicates(): boolean {
     return this.#outputSeen &&
       compareVersions(this.#info?.agentVersion ?? "", REACKNOWLEDGES_DUPLICATES) < 0;
   }

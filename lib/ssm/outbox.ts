@@ -56,6 +56,8 @@ export class Outbox {
   readonly #bounds: WindowOptions;
   #window: number;
   #bytes = 0;
+  /** Bytes of the messages that {@linkcode forgetSilentDuplicates} would forget. */
+  #suspectBytes = 0;
   #shrunkAt = -Infinity;
   #retransmissions = 0;
 
@@ -79,9 +81,14 @@ export class Outbox {
     return this.#window;
   }
 
-  /** Bytes that may be sent now. */
-  get room(): number {
-    return Math.max(0, this.#window - this.#bytes);
+  /**
+   * Bytes that may be sent now.
+   * @param silentOnDuplicates messages that such an agent must have processed take no room: only the
+   *   acknowledgement of a later message can tell, so a later one has to be sent
+   */
+  room(silentOnDuplicates: boolean): number {
+    const counted = this.#bytes - (silentOnDuplicates ? this.#suspectBytes : 0);
+    return Math.max(0, this.#window - counted);
   }
 
   /** Transmissions beyond the first of each message. */
@@ -160,6 +167,7 @@ export class Outbox {
   reconnected(now: number): Uint8Array[] {
     const all: Uint8Array[] = [];
     for (const entry of this.#entries.values()) {
+      if (isSuspect(entry)) this.#suspectBytes -= entry.payloadBytes;
       all.push(this.#resend(entry, now));
       entry.crossedReconnect = true;
       entry.resends = 0;
@@ -179,7 +187,7 @@ export class Outbox {
     const forgotten: number[] = [];
     for (const entry of this.#entries.values()) {
       if (entry.sequenceNumber >= acknowledged) break;
-      if (!entry.crossedReconnect || entry.resends < SILENT_DUPLICATE_RESENDS) continue;
+      if (!isSuspect(entry)) continue;
       forgotten.push(entry.sequenceNumber);
       this.#remove(entry);
     }
@@ -198,7 +206,9 @@ export class Outbox {
 
   #resend(entry: Entry, now: number): Uint8Array {
     entry.sentAt = now;
+    const before = isSuspect(entry);
     entry.resends++;
+    if (!before && isSuspect(entry)) this.#suspectBytes += entry.payloadBytes;
     entry.repeated = true;
     this.#retransmissions++;
     return entry.bytes;
@@ -207,6 +217,7 @@ export class Outbox {
   #remove(entry: Entry): void {
     this.#entries.delete(entry.sequenceNumber);
     this.#bytes -= entry.payloadBytes;
+    if (isSuspect(entry)) this.#suspectBytes -= entry.payloadBytes;
   }
 
   /** True when the round trip says that bytes wait in queues rather than travel. */
@@ -221,4 +232,9 @@ export class Outbox {
     this.#shrunkAt = now;
     this.#window = Math.max(this.#bounds.initial, Math.floor(this.#window / 2));
   }
+}
+
+/** Sent before a reconnect and again and again since: processed, unless the agent acknowledges it yet. */
+function isSuspect(entry: Entry): boolean {
+  return entry.crossedReconnect && entry.resends >= SILENT_DUPLICATE_RESENDS;
 }

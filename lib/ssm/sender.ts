@@ -24,6 +24,8 @@ export interface SenderOptions {
   readonly timing: Pick<ChannelTiming, "tick" | "probe" | "silence">;
   readonly payloadBytes?: number | undefined;
   readonly window?: WindowOptions | undefined;
+  /** True when the agent is known never to acknowledge a message twice. */
+  readonly silentOnDuplicates: () => boolean;
   /** Called once when nothing was heard for too long while acknowledgements are owed. */
   readonly onSilence: () => void;
 }
@@ -103,13 +105,10 @@ export class Sender {
     this.#startTick();
   }
 
-  /**
-   * Takes an acknowledgement.
-   * @param silentOnDuplicates the agent never acknowledges a message twice
-   */
-  acknowledged(sequenceNumber: number, silentOnDuplicates: boolean): void {
+  /** Takes an acknowledgement. */
+  acknowledged(sequenceNumber: number): void {
     if (!this.#outbox.acknowledge(sequenceNumber, this.#options.clock.monotonic())) return;
-    if (silentOnDuplicates) this.#outbox.forgetSilentDuplicates(sequenceNumber);
+    if (this.#options.silentOnDuplicates()) this.#outbox.forgetSilentDuplicates(sequenceNumber);
     if (this.#outbox.size === 0) this.#settleIdle();
     this.#flush();
   }
@@ -187,7 +186,8 @@ export class Sender {
     const { link } = this.#options;
     return this.#open && !this.#paused && link.connected &&
       link.bufferedAmount < SOCKET_BUFFER_BYTES &&
-      (this.#outbox.room >= bytes || this.#outbox.size === 0);
+      (this.#outbox.size === 0 ||
+        this.#outbox.room(this.#options.silentOnDuplicates()) >= bytes);
   }
 
   #startTick(): void {
@@ -210,6 +210,7 @@ export class Sender {
     // What still waits in the socket's buffer is late, not lost.
     if (link.bufferedAmount >= SOCKET_BUFFER_BYTES) return;
     for (const bytes of this.#outbox.due(now)) link.send(bytes);
+    this.#flush();
   }
 
   /** The oldest message once more, or a first one: its acknowledgement says that the pause is over. */

@@ -467,6 +467,25 @@ Deno.test("an old agent's silence on duplicates does not stall the stream", asyn
   await stop(channel);
 });
 
+Deno.test("an old agent's silence on a whole window does not stall the stream", async () => {
+  const { gateway, channel, clock } = await opened(
+    { window: { initial: 4096, max: 4096 } },
+    "3.1.1732.0",
+  );
+  gateway.data("SSH-2.0-x");
+  await channel.write(new Uint8Array(8192));
+  await settle();
+  assert.equal(channel.stats.unacknowledged, 4096);
+  gateway.cut();
+  await clock.advance(10_000);
+  assert.ok(channel.stats.sentBytes > 4096, "sends on");
+  gateway.acknowledge(gateway.stream().at(-1)!.sequenceNumber);
+  await settle();
+  for (const { sequenceNumber } of gateway.stream()) gateway.acknowledge(sequenceNumber);
+  assert.equal(channel.stats.unacknowledged, 0);
+  await stop(channel);
+});
+
 Deno.test("damaged messages are counted and not acknowledged; the session goes on", async () => {
   const { gateway, channel } = await opened();
   const bytes = gateway.output(PayloadType.Output, utf8("fine"));

@@ -99,7 +99,7 @@ Deno.test("Outbox grows its window with acknowledgements up to the bound and hal
   let sequence = 0;
   for (let now = 0; now < 100; now++) {
     const first = sequence;
-    while (outbox.room >= 100) outbox.add(sequence++, message, 100, now);
+    while (outbox.room(false) >= 100) outbox.add(sequence++, message, 100, now);
     assert.ok(outbox.bytes <= 4000);
     for (let i = first; i < sequence; i++) outbox.acknowledge(i, now + 1);
   }
@@ -116,7 +116,7 @@ Deno.test("Outbox does not grow its window while the round trip says that bytes 
   let sequence = 1;
   for (let now = 0; now < 100_000; now += 1000) {
     const first = sequence;
-    while (outbox.room >= 100) outbox.add(sequence++, message, 100, now);
+    while (outbox.room(false) >= 100) outbox.add(sequence++, message, 100, now);
     for (let i = first; i < sequence; i++) outbox.acknowledge(i, now + 900);
   }
   assert.ok(outbox.window < 20_000, `${outbox.window}`);
@@ -146,4 +146,25 @@ Deno.test("Outbox forgets only what crossed a reconnect and was sent again sever
   refused.add(1, message, 1, 60_000);
   refused.acknowledge(1, 60_001);
   assert.deepEqual(refused.forgetSilentDuplicates(1), [], "it may still be refused");
+});
+
+Deno.test("Outbox makes room beside what a silent agent must have processed, for no other agent", () => {
+  const outbox = new Outbox({ initial: 1000, max: 1000 });
+  for (let i = 0; i < 10; i++) outbox.add(i, message, 100, 0);
+  outbox.reconnected(1);
+  assert.equal(outbox.room(true), 0);
+  for (let now = 10_000, i = 0; i < 3; i++, now += 10_000) outbox.due(now);
+  assert.equal(outbox.room(false), 0);
+  assert.equal(outbox.room(true), 1000);
+  outbox.acknowledge(3, 50_000);
+  assert.equal(outbox.room(true), 1000);
+  outbox.add(10, message, 100, 50_000);
+  assert.equal(outbox.room(true), 900);
+  outbox.reconnected(60_000);
+  assert.equal(outbox.room(true), 0, "another connection, another chance for each");
+  for (let now = 70_000, i = 0; i < 3; i++, now += 10_000) outbox.due(now);
+  outbox.add(11, message, 100, 110_000);
+  outbox.acknowledge(11, 110_001);
+  outbox.forgetSilentDuplicates(11);
+  assert.deepEqual([outbox.size, outbox.bytes, outbox.room(true)], [0, 0, 1000]);
 });
