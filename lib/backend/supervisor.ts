@@ -47,6 +47,7 @@ const LASTING: ReadonlySet<ErrorCode> = new Set([
   "ssh-host-key-changed",
   "ssh-handshake-failed",
   "unsupported-platform",
+  "vm-unavailable",
   "usage",
   "internal",
 ]);

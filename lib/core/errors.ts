@@ -162,6 +162,8 @@ export const OUTCOMES = {
   "smux-closed": row(R.NetworkUnreachable, 502, X.Session),
 
   // Host and guest
+  "vm-unavailable": row(R.NetworkUnreachable, 502, X.Usage),
+  "vm-failed": row(R.NetworkUnreachable, 502, X.Session),
   "vsock-connect-failed": row(
     R.NetworkUnreachable,
     502,
