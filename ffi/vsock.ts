@@ -16,7 +16,7 @@
  */
 
 import { Errno, SystemError } from "./errors.ts";
-import { adoptFd, type FdConn } from "./fd_conn.ts";
+import { adoptFd, type AdoptOptions, type FdConn } from "./fd_conn.ts";
 import { attempt, files, requireLinux, withFile } from "./libc.ts";
 import {
   connectSocket,
@@ -27,7 +27,7 @@ import {
 } from "./sockets.ts";
 
 export { SystemError, UnsupportedPlatformError } from "./errors.ts";
-export type { FdConn } from "./fd_conn.ts";
+export type { AdoptOptions, FdConn } from "./fd_conn.ts";
 export type { WaitOptions } from "./sockets.ts";
 
 // linux/vm_sockets.h
@@ -97,12 +97,12 @@ function checkU32(name: string, value: number): void {
 }
 
 /** Gives a connection the address of its peer. */
-function withPeer(fd: number, peer: VsockAddress): VsockConn {
-  return Object.assign(adoptFd(fd), { peer });
+function withPeer(fd: number, peer: VsockAddress, options: AdoptOptions): VsockConn {
+  return Object.assign(adoptFd(fd, options), { peer });
 }
 
 /** Options of {@linkcode connectVsock}. */
-export interface ConnectVsockOptions extends VsockAddress, WaitOptions {}
+export interface ConnectVsockOptions extends VsockAddress, WaitOptions, AdoptOptions {}
 
 /**
  * Connects.
@@ -118,7 +118,8 @@ export async function connectVsock(options: ConnectVsockOptions): Promise<VsockC
     if (timeout !== undefined) setConnectTimeout(fd, timeout);
   };
   try {
-    return withPeer(await connectSocket(address, { signal, timeout, prepare }), peer);
+    const fd = await connectSocket(address, { signal, timeout, prepare });
+    return withPeer(fd, peer, options);
   } catch (cause) {
     throw refusal(cause, address);
   }
@@ -140,7 +141,7 @@ function refusal(cause: unknown, { text }: SocketAddress): unknown {
 }
 
 /** Options of {@linkcode listenVsock}. */
-export interface ListenVsockOptions {
+export interface ListenVsockOptions extends AdoptOptions {
   /** Default {@linkcode CID_ANY}. */
   readonly cid?: number;
   /** Ports below 1024 need privileges; {@linkcode PORT_ANY} takes a free one. */
@@ -151,14 +152,15 @@ export interface ListenVsockOptions {
  * Listens.
  * @throws SystemError, such as `EADDRINUSE`; UnsupportedPlatformError; RangeError
  */
-export function listenVsock({ cid = CID_ANY, port }: ListenVsockOptions): VsockListener {
+export function listenVsock(options: ListenVsockOptions): VsockListener {
   requireLinux("AF_VSOCK");
+  const { cid = CID_ANY, port } = options;
   const socket = new ListeningSocket(encodeAddress({ cid, port }), BACKLOG);
   return {
     address: decodeAddress(socket.bound),
-    accept: async (options) => {
-      const { fd, peer } = await socket.accept(options);
-      return withPeer(fd, decodeAddress(peer));
+    accept: async (limits) => {
+      const { fd, peer } = await socket.accept(limits);
+      return withPeer(fd, decodeAddress(peer), options);
     },
     close: () => socket.close(),
     [Symbol.dispose]: () => socket.close(),
