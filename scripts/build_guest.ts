@@ -127,6 +127,7 @@ async function build(arch: Arch): Promise<void> {
     kernel: image.kernelRelease,
     agent: agent.kind,
     unpackedBytes: image.unpackedBytes,
+    bytes: Object.fromEntries(Object.entries(files).map(([name, data]) => [name, data.byteLength])),
     sha256: hashes,
   };
   await Deno.writeTextFile(`${folder}/guest.json`, `${JSON.stringify(facts, undefined, 2)}\n`);
