@@ -4,8 +4,17 @@
  * @module
  */
 
-import { type Clock, type Conn, getLog, isAwsocksError, retry, systemClock } from "../core/mod.ts";
-import { connectVsock, formatVsockAddress, type VsockAddress } from "../vsock/mod.ts";
+import {
+  AwsocksError,
+  type Clock,
+  type Conn,
+  getLog,
+  isAwsocksError,
+  retry,
+  systemClock,
+  withDeadline,
+} from "../core/mod.ts";
+import { connectVsock, formatVsockAddress, listenVsock, type VsockAddress } from "../vsock/mod.ts";
 
 const log = getLog("exec");
 
@@ -46,5 +55,39 @@ export async function connectPatiently(
       },
     },
     () => connect(address, { signal, clock }),
+  );
+}
+
+/** Options of {@linkcode acceptOne}. */
+export interface AcceptOneOptions {
+  /** Milliseconds to wait for somebody; default without limit. */
+  readonly wait?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock;
+  /** Told where it listens, with the real port where any free one was asked for. */
+  readonly onListening?: (address: VsockAddress) => void;
+}
+
+/**
+ * Listens for one connection; who comes later is refused.
+ *
+ * @throws AwsocksError `listen-failed`, `unsupported-platform`, `timeout`; the reason of the signal
+ */
+export async function acceptOne(
+  address: VsockAddress,
+  options: AcceptOneOptions = {},
+): Promise<Conn> {
+  const { wait, signal, clock = systemClock, onListening } = options;
+  using listener = await listenVsock(address, { signal });
+  const where = formatVsockAddress(listener.address);
+  log.info("Waiting for the other side", { address: where });
+  onListening?.(listener.address);
+  if (wait === undefined || wait === Infinity) return await listener.accept({ signal });
+  return await withDeadline(
+    clock,
+    wait,
+    () => new AwsocksError("timeout", `Nobody connected to ${where} within ${wait / 1000} s`),
+    (limit) => listener.accept({ signal: limit }),
+    signal,
   );
 }

@@ -7,7 +7,12 @@
  */
 
 export { runVsockClient, type VsockClientOptions, type VsockClientResult } from "./client.ts";
-export { connectPatiently, type ConnectPatientlyOptions } from "./connect.ts";
+export {
+  acceptOne,
+  type AcceptOneOptions,
+  connectPatiently,
+  type ConnectPatientlyOptions,
+} from "./connect.ts";
 export {
   type CommandInput,
   createShellExecutor,

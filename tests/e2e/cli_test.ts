@@ -39,7 +39,7 @@ Deno.test("awsocks answers a wrong command line with one clear line and exit cod
 });
 
 Deno.test("awsocks-agent says what it is and exits 2", async () => {
-  const { code, stdout, stderr } = await runProgram(["init"], { script: "agent.ts" });
+  const { code, stdout, stderr } = await runProgram([], { script: "agent.ts" });
   assert.equal(code, 2);
   assert.equal(stdout, "");
   assert.match(stderr, /guest agent/);

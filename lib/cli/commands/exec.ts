@@ -4,11 +4,10 @@
  * @module
  */
 
-import { withDeadline } from "../../core/clock.ts";
 import type { Conn } from "../../core/conn.ts";
-import { AwsocksError, ExitCode } from "../../core/errors.ts";
-import { getLog } from "../../core/log.ts";
+import { ExitCode } from "../../core/errors.ts";
 import {
+  acceptOne,
   commandOf,
   connectPatiently,
   exitCodeOf,
@@ -16,12 +15,7 @@ import {
   SIGNAL_STATUS,
   withoutStatus,
 } from "../../exec/mod.ts";
-import {
-  formatVsockAddress,
-  listenVsock,
-  parseVsockAddress,
-  type VsockAddress,
-} from "../../vsock/mod.ts";
+import { formatVsockAddress, parseVsockAddress, type VsockAddress } from "../../vsock/mod.ts";
 import { type App, startLogging } from "../app.ts";
 import { converse } from "../exec_prompt.ts";
 import { perform, StandardInput } from "../exec_run.ts";
@@ -91,18 +85,13 @@ async function open(app: App, { address, connect, wait }: Request): Promise<Conn
       screen.status(`Connecting to ${formatVsockAddress(address)} …`);
       return await connectPatiently(address, { clock, signal, wait: wait ?? 0 });
     }
-    using listener = await listenVsock(address, { signal });
-    const where = formatVsockAddress(listener.address);
-    getLog("exec").info("Waiting for a client", { address: where });
-    screen.status(`Waiting for a vsock-client on ${where} …`);
-    if (wait === undefined) return await listener.accept({ signal });
-    return await withDeadline(
+    return await acceptOne(address, {
       clock,
-      wait,
-      () => new AwsocksError("timeout", `No client came to ${where} within ${wait / 1000} s`),
-      (limit) => listener.accept({ signal: limit }),
       signal,
-    );
+      wait,
+      onListening: (where) =>
+        screen.status(`Waiting for a vsock-client on ${formatVsockAddress(where)} …`),
+    });
   } finally {
     screen.status(undefined);
   }
