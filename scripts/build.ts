@@ -25,6 +25,7 @@ interface Program {
 const PROGRAMS: Readonly<Record<string, Program>> = {
   "awsocks": { entry: "main.ts", permissions: "awsocks", args: [] },
   "awsocks-agent": { entry: "agent.ts", permissions: "agent", args: [] },
+  "vsock-client": { entry: "agent.ts", permissions: "agent", args: ["exec"] },
 };
 
 const root = new URL("../", import.meta.url);
