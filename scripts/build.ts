@@ -10,6 +10,8 @@
  * @module
  */
 
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { stage } from "./stage.ts";
 
@@ -30,14 +32,21 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
 
 const root = new URL("../", import.meta.url);
 
-async function build(name: string, options: { target?: string; out?: string }): Promise<number> {
+interface BuildOptions {
+  readonly target?: string;
+  readonly out?: string;
+}
+
+/** Compiles one program. @returns the compiler's exit code */
+async function build(name: string, { target, out }: BuildOptions): Promise<number> {
   const program = PROGRAMS[name];
   if (!program) {
-    console.error(`build: no program "${name}"; there are ${Object.keys(PROGRAMS).join(", ")}`);
-    return 2;
+    return misuse(`no program "${name}"; there are ${Object.keys(PROGRAMS).join(", ")}`);
   }
-  const windows = options.target?.includes("windows") ?? Deno.build.os === "windows";
-  const out = options.out ?? new URL(`dist/${name}${windows ? ".exe" : ""}`, root).pathname;
+  const windows = target?.includes("windows") ?? Deno.build.os === "windows";
+  const file = out === undefined
+    ? fileURLToPath(new URL(`dist/${name}${windows ? ".exe" : ""}`, root))
+    : resolve(out); // the compiler works in another folder
   const folder = await stage();
   try {
     const { code } = await new Deno.Command(Deno.execPath(), {
@@ -47,20 +56,19 @@ async function build(name: string, options: { target?: string; out?: string }): 
         "--no-check",
         "--frozen",
         `-P=${program.permissions}`,
-        ...(options.target ? ["--target", options.target] : []),
+        ...(target ? ["--target", target] : []),
         "--output",
-        out,
+        file,
         program.entry,
         ...program.args,
       ],
       cwd: folder,
-    }).output().then(async (result) => {
-      await Deno.stderr.write(result.stderr);
-      return result;
-    });
+      stdout: "null",
+      stderr: "inherit",
+    }).output();
     if (code === 0) {
-      const { size } = await Deno.stat(out);
-      console.log(`${out}  ${(size / 1e6).toFixed(1)} MB`);
+      const { size } = await Deno.stat(file);
+      console.log(`${file}  ${(size / 1e6).toFixed(1)} MB`);
     }
     return code;
   } finally {
@@ -68,13 +76,30 @@ async function build(name: string, options: { target?: string; out?: string }): 
   }
 }
 
-const { values, positionals } = parseArgs({
-  args: Deno.args,
-  options: { target: { type: "string" }, out: { type: "string" } },
-  allowPositionals: true,
-});
-let code = 0;
-for (const name of positionals.length > 0 ? positionals : ["awsocks"]) {
-  code ||= await build(name, values);
+function misuse(why: string): number {
+  console.error(`build: ${why}`);
+  return 2;
 }
-Deno.exit(code);
+
+async function main(): Promise<number> {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      args: Deno.args,
+      options: { target: { type: "string" }, out: { type: "string" } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    return misuse((error as Error).message);
+  }
+  const { values, positionals } = parsed;
+  const names = positionals.length > 0 ? positionals : ["awsocks"];
+  if (values.out !== undefined && names.length > 1) return misuse("--out takes one program");
+  for (const name of names) {
+    const code = await build(name, values);
+    if (code !== 0) return code;
+  }
+  return 0;
+}
+
+Deno.exit(await main());
