@@ -21,6 +21,7 @@ export const FLAG_GROUPS = [
   "SSH",
   "Proxy",
   "Routing",
+  "Virtual machine",
   "Sandbox",
   "Output",
 ] as const;

@@ -141,6 +141,47 @@ const TABLE = [
     short: "-m",
   },
   {
+    key: "vm-memory",
+    kind: "integer",
+    range: [256, 65536],
+    default: 512,
+    description: "Mebibytes of memory of the VM",
+    environment: ["AWSOCKS_VM_MEMORY"],
+    flag: "--vm-memory",
+  },
+  {
+    key: "vm-cpus",
+    kind: "integer",
+    range: [1, 64],
+    default: 2,
+    description: "Processors of the VM",
+    environment: ["AWSOCKS_VM_CPUS"],
+    flag: "--vm-cpus",
+  },
+  {
+    key: "guest-dir",
+    kind: "path",
+    description:
+      "Folder of the VM's image; else `../share/awsocks` beside the program and the user's data folder",
+    environment: ["AWSOCKS_GUEST_DIR"],
+    flag: "--guest-dir",
+  },
+  {
+    key: "qemu",
+    kind: "path",
+    description: "QEMU to run the VM with; else that of the architecture on PATH",
+    environment: ["AWSOCKS_QEMU"],
+    flag: "--qemu",
+  },
+  {
+    key: "vsock-device",
+    kind: "path",
+    description:
+      "vhost-user program for the VM's vsock; else `/dev/vhost-vsock`, else `vhost-device-vsock` on PATH",
+    environment: ["AWSOCKS_VSOCK_DEVICE"],
+    flag: "--vsock-device",
+  },
+  {
     key: "listen",
     kind: "listen",
     default: "127.0.0.1:1080",

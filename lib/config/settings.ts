@@ -44,6 +44,16 @@ export interface Settings {
   readonly autoStop: boolean;
   /** Default `direct`. */
   readonly mode: "direct" | "vm";
+  /** Mebibytes of memory of the virtual machine; default 512. */
+  readonly vmMemory: number;
+  /** Its processors; default 2. */
+  readonly vmCpus: number;
+  /** Folder of its image; absent: the usual places. */
+  readonly guestDir?: string;
+  /** QEMU, a path or a name on PATH; absent: that of the architecture. */
+  readonly qemu?: string;
+  /** vhost-user program for its vsock, a path or a name on PATH; absent: what there is. */
+  readonly vsockDevice?: string;
   /** `host:port` of the proxy; default `127.0.0.1:1080`. Port 0 takes a free one. */
   readonly listen: string;
   /** Port of sshd on the instance; default 22. */

@@ -69,6 +69,8 @@ const BUILT_IN: Settings = {
   allowOpen: false,
   maxConnections: 4096,
   connectTimeout: 120,
+  vmMemory: 512,
+  vmCpus: 2,
   endpoints: {},
   routing: { default: "proxy", proxy: [], direct: [], vmDirect: [], block: [] },
 };
@@ -107,6 +109,11 @@ Deno.test("resolveSettings() puts every key where Settings has it", () => {
     allowOpen: true,
     maxConnections: 101,
     connectTimeout: 101,
+    vmMemory: 257,
+    vmCpus: 60,
+    guestDir: "/path/1",
+    qemu: "/path/1",
+    vsockDevice: "/path/1",
     endpoints: {
       ssm: "https://host-1.example.com",
       ec2: "https://host-1.example.com",

@@ -15,8 +15,10 @@ export function sampleOf(key: ConfigKey, n: number): ConfigValue {
       return key.values![n % key.values!.length]!;
     case "instance-id":
       return `i-0123456789abcdef${n}`;
-    case "integer":
-      return 100 + n;
+    case "integer": {
+      const [least, most] = key.range!;
+      return Math.min(Math.max(100, least), most - 5) + n;
+    }
     case "listen":
       return `127.0.0.1:${1080 + n}`;
     case "path":
