@@ -56,6 +56,8 @@ export interface GuestConfig {
   readonly env: Readonly<Record<string, string>>;
   /** PEM certificates that AWS is trusted with besides the usual ones. */
   readonly caBundle?: string;
+  /** Somebody can be asked which of several instances is meant. */
+  readonly canChoose?: boolean;
   readonly log?: GuestLogLevels;
 }
 
@@ -78,6 +80,7 @@ const decoder = object<GuestConfig>({
   endpoints: object<GuestEndpoints>({ ssm: url, ec2: url, sts: url, ssmmessages: url }),
   env: dictionary(text(), 64),
   caBundle: optional(text(MAX_CA_BUNDLE)),
+  canChoose: optional(flag),
   log: optional(object<GuestLogLevels>({
     level: oneOf(LOG_LEVELS),
     rooms: optional(dictionary(oneOf(LOG_LEVELS), 64)),
