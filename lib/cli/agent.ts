@@ -20,12 +20,16 @@ export interface AgentOptions {
 export type AgentRunner = (args: readonly string[], options: AgentOptions) => Promise<number>;
 
 const RUNNERS: Readonly<Record<string, () => Promise<AgentRunner>>> = {
+  init: async () => (await import("./guest_program.ts")).runInitProgram,
+  serve: async () => (await import("./guest_program.ts")).runServeProgram,
   exec: async () => (await import("./vsock_client.ts")).runVsockClientProgram,
 };
 
 const HELP = `awsocks-agent: the guest agent of awsocks
 
 Usage
+  awsocks-agent init [--host ADDRESS]            as process 1: bring the machine up, then serve
+  awsocks-agent serve [--host ADDRESS]           carry connections for the host (default 2:5000)
   awsocks-agent exec [CID[:PORT]] [persistent]   run commands that the host sends; --help says more
   awsocks-agent version
 `;

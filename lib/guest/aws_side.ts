@@ -1,0 +1,92 @@
+/**
+ * The backend as direct mode has it, fed over the tunnel: credentials, keys, host keys and questions go
+ * to the host, everything else happens here.
+ *
+ * @module
+ */
+
+import {
+  type AwsBackendSettings,
+  type Backend,
+  type BackendPrompts,
+  createAwsBackend,
+} from "../backend/mod.ts";
+import { AwsocksError, type Clock } from "../core/mod.ts";
+import type { CredentialManager } from "../credentials/mod.ts";
+import type { GuestConfig, HostServices } from "../protocol/mod.ts";
+import { remoteHostKeys, remoteIdentities } from "./remote_keys.ts";
+
+/** What a backend of the guest is made with. */
+export interface AwsSideOptions {
+  readonly config: GuestConfig;
+  readonly host: HostServices;
+  readonly credentials: CredentialManager;
+  /** Folder of the guest's own for files that libraries want as files. */
+  readonly stateDir: string;
+  readonly onChange: () => void;
+  readonly onProgress: (text: string) => void;
+  readonly clock: Clock;
+}
+
+/** Makes a backend; the guest's runtime closes it. */
+export type CreateAwsSide = (options: AwsSideOptions) => Backend;
+
+/** Makes the backend of a configuration; nothing is loaded or sent before its first use. */
+export function createAwsSide(options: AwsSideOptions): Backend {
+  const { config, host, credentials, onChange, onProgress, clock } = options;
+  return createAwsBackend({
+    settings: settingsOf(config),
+    region: config.region,
+    credentials,
+    network: () => openNetwork(options),
+    prompts: config.canChoose ? { chooseInstance: chooserOf(host) } : {},
+    identities: (findOptions) => remoteIdentities(host, findOptions),
+    hostKeys: (server) => remoteHostKeys(host, server),
+    env: config.env,
+    onChange,
+    onProgress,
+    clock,
+  });
+}
+
+function settingsOf(config: GuestConfig): AwsBackendSettings {
+  const { instanceId, name, sshUser, remotePort, autoStart, autoStop, compression } = config;
+  return {
+    ...(instanceId !== undefined && { instanceId }),
+    ...(name !== undefined && { name }),
+    sshUser,
+    remotePort,
+    autoStart,
+    autoStop,
+    compression,
+    connectTimeout: config.connectTimeout,
+    endpoints: config.endpoints,
+  };
+}
+
+async function openNetwork({ config, stateDir }: AwsSideOptions) {
+  const { createNetwork } = await import("../aws/mod.ts");
+  if (config.caBundle === undefined) return createNetwork({ env: config.env });
+  const path = `${stateDir}/ca-bundle.pem`;
+  await Deno.writeTextFile(path, config.caBundle, { mode: 0o600 });
+  return createNetwork({ env: { ...config.env, AWS_CA_BUNDLE: path } });
+}
+
+function chooserOf(host: HostServices): NonNullable<BackendPrompts["chooseInstance"]> {
+  return async (instances, { signal }) => {
+    const choices = instances.map(({ id, state, name, privateIp, availabilityZone }) => ({
+      id,
+      state,
+      ...(name !== undefined && { name }),
+      ...(privateIp !== undefined && { privateIp }),
+      ...(availabilityZone !== undefined && { availabilityZone }),
+    }));
+    const chosen = await host.chooseInstance(choices, { signal });
+    const instance = instances.find(({ id }) => id === chosen);
+    if (instance) return instance;
+    throw new AwsocksError(
+      "tunnel-protocol-error",
+      `The host has chosen ${chosen}, which was no choice`,
+    );
+  };
+}
