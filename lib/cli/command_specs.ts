@@ -80,6 +80,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["awsocks start -i i-0abc1234def567890 -r eu-west-1", "without a configuration file"],
       ["awsocks start staging --listen 127.0.0.1:0 --no-lazy", "any free port, connected at once"],
       ["awsocks start --route-default direct --route-proxy '*.corp.example' -n bastion", ""],
+      ["awsocks start staging --mode vm", "all of AWS inside a virtual machine"],
       ["awsocks start --sandbox", "no AWS account needed"],
     ],
   },

@@ -24,6 +24,8 @@ export interface ProxyOptions {
   readonly credentials?: CredentialManager | undefined;
   /** File of trusted host keys; default the user's. */
   readonly trustedHostsFile?: string | undefined;
+  /** Where a virtual machine finds the data channels of an AWS on this machine. */
+  readonly streamEndpoint?: string | undefined;
 }
 
 /** A proxy that is ready to be started. It is among the app's closers already. */
@@ -32,20 +34,18 @@ export interface Proxy {
   readonly backend: Backend;
   readonly region: string;
   readonly progress: BackendProgress;
+  /** Begins what takes long and touches no AWS: the virtual machine boots. */
+  warmUp(): void;
 }
 
 /**
  * Puts the proxy together; nothing listens and nothing is sent yet.
- * @throws AwsocksError `usage` without a region, `unsupported-platform` for VM mode, `ssh-key-missing`
+ * @throws AwsocksError `usage` without a region, `ssh-key-missing`; for VM mode `vm-unavailable`,
+ * `unsupported-platform`
  */
 export async function createProxy(app: App, options: ProxyOptions): Promise<Proxy> {
   const { settings, env } = options;
   const { clock } = app;
-  if (settings.mode === "vm") {
-    throw new AwsocksError("unsupported-platform", "VM mode is not in this version", {
-      hint: 'use --mode direct, or remove `mode = "vm"` from the profile',
-    });
-  }
   await checkKey(settings.sshKey);
   const home = homeOf(env);
   const region = await regionOf(settings, env);
@@ -65,19 +65,29 @@ export async function createProxy(app: App, options: ProxyOptions): Promise<Prox
     clock,
     isTerminal: app.terminal.stderr.isTerminal,
   });
-  const backend = createAwsBackend({
+  const parts = {
     settings,
     region,
     credentials,
-    network: network.open,
     prompts: app.prompter.available ? promptsOf(app) : {},
     onProgress: progress.show,
     env,
+  };
+  const { trustedHostsFile } = options;
+  const vm = settings.mode === "vm"
+    ? await (await import("./vm.ts")).createVmBackend(app, {
+      ...parts,
+      home,
+      trustedHostsFile,
+      streamEndpoint: options.streamEndpoint,
+    })
+    : undefined;
+  const backend = vm ?? createAwsBackend({
+    ...parts,
+    network: network.open,
     clock,
     ...(home === undefined ? {} : { home }),
-    ...(options.trustedHostsFile === undefined
-      ? {}
-      : { trustedHostsFile: options.trustedHostsFile }),
+    ...(trustedHostsFile === undefined ? {} : { trustedHostsFile }),
   });
   progress.watch(backend);
   const manager = createManager({
@@ -87,6 +97,7 @@ export async function createProxy(app: App, options: ProxyOptions): Promise<Prox
     maxConnections: settings.maxConnections,
     router: createRouter(settings.routing),
     backend,
+    vmDirect: vm?.vmDirect,
     mode: settings.mode,
     lazy: settings.lazy,
     lazyUntilReady: settings.lazyUntilReady,
@@ -100,7 +111,14 @@ export async function createProxy(app: App, options: ProxyOptions): Promise<Prox
     () => manager.close(),
     () => progress.clear(),
   );
-  return { manager, backend, region, progress };
+  return {
+    manager,
+    backend,
+    region,
+    progress,
+    // What fails is logged by the backend, which goes on trying.
+    warmUp: () => void vm?.vmDirect.start({ signal: app.lifetime.signal }).catch(() => {}),
+  };
 }
 
 /** The way out to AWS, with its proxy and certificates; made on first use, shared by all that goes there. */

@@ -31,6 +31,7 @@ export interface OpenSandbox {
   readonly proxy: {
     readonly credentials: CredentialManager;
     readonly trustedHostsFile: string;
+    readonly streamEndpoint: string;
   };
 }
 
@@ -68,6 +69,7 @@ export async function openSandbox(app: App, request: SandboxRequest = {}): Promi
     proxy: {
       credentials: fixedCredentials(sandbox.credentials),
       trustedHostsFile: join(state, "trusted_hosts"),
+      streamEndpoint: sandbox.gateway,
     },
   };
 }

@@ -14,6 +14,8 @@ import type { SessionReport } from "./sessions.ts";
 export interface Sandbox {
   /** `http://127.0.0.1:PORT` of the API. */
   readonly endpoint: string;
+  /** `ws://127.0.0.1:PORT` of the gateway, where data channels connect to. */
+  readonly gateway: string;
   readonly region: string;
   /** The environment with which any AWS client finds the sandbox. Holds a secret. */
   readonly env: Readonly<Record<string, string>>;

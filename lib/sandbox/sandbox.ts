@@ -150,6 +150,10 @@ class RunningSandbox implements Sandbox {
     return this.#endpoint;
   }
 
+  get gateway(): string {
+    return this.#sessions.origin;
+  }
+
   get credentials(): Credentials {
     return this.#identities.user.credentials;
   }

@@ -53,6 +53,8 @@ export async function startProgram(options: ProgramOptions): Promise<RunningProg
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
+      // A session of its own: Ctrl-C on the terminal is for us alone, who end it in order.
+      detached: true,
     }).spawn();
   } catch (cause) {
     throw new AwsocksError("vm-unavailable", `${name} cannot be started`, { cause });

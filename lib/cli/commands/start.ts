@@ -32,6 +32,7 @@ export async function run(app: App): Promise<number> {
   const proxy = await createProxy(app, { settings: chosen.settings, env, ...sandbox?.proxy });
   await proxy.manager.start({ signal: lifetime.signal });
   proxy.progress.clear();
+  proxy.warmUp();
   announce(app, readyOf(chosen, proxy, sandbox !== undefined));
   await lifetime.ended();
   return ExitCode.Ok;
