@@ -4,7 +4,7 @@
  * @module
  */
 
-import { getSystemErrorMap } from "node:util";
+import { describeErrno } from "./errno.ts";
 
 /** Facts of a failed system call. */
 export interface SystemErrorFacts {
@@ -28,7 +28,7 @@ export class SystemError extends Error {
   readonly address: string | undefined;
 
   constructor({ syscall, address, errno, reason }: SystemErrorFacts, options?: ErrorOptions) {
-    const [code, words] = getSystemErrorMap().get(-errno) ?? [`E${errno}`, `error ${errno}`];
+    const [code, words] = describeErrno(errno);
     const what = address === undefined ? syscall : `${syscall} ${address}`;
     super(`${what}: ${reason ?? words} (${code})`, options);
     this.code = code;
@@ -43,19 +43,3 @@ export class UnsupportedPlatformError extends Error {
   override readonly name = "UnsupportedPlatformError";
   readonly code = "unsupported-platform";
 }
-
-/** Error numbers that the code decides on; the same on every architecture of Linux we run on. */
-export const Errno = {
-  EINTR: 4,
-  EBADF: 9,
-  ECHILD: 10,
-  EAGAIN: 11,
-  EEXIST: 17,
-  ENOTCONN: 107,
-  ECONNABORTED: 103,
-  ECONNRESET: 104,
-  ETIMEDOUT: 110,
-  ECONNREFUSED: 111,
-  EINPROGRESS: 115,
-  ECANCELED: 125,
-} as const;

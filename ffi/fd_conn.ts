@@ -5,7 +5,8 @@
  * which Node's `child_process` and `net` are made of: real asynchronous I/O of any family that reads and
  * writes as a stream, AF_VSOCK included (`net.Socket({fd})` is choosier). Where the binding is missing
  * or halves cannot be closed alone, `recv` and `send` on this thread with the reactor for waiting do the
- * same.
+ * same. The first answers a lone message sooner (some 25 µs against 85 µs for a round trip); with many
+ * connections they are alike, and an emulated processor moves bulk faster by the second.
  *
  * @module
  */

@@ -7,7 +7,8 @@
  * @module
  */
 
-import { Errno, SystemError, UnsupportedPlatformError } from "./errors.ts";
+import { Errno } from "./errno.ts";
+import { SystemError, UnsupportedPlatformError } from "./errors.ts";
 
 /** File of the GNU C library; Deno itself needs it on Linux. */
 const LIBC = "libc.so.6";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Errno, SystemError } from "./errors.ts";
+import { Errno } from "./errno.ts";
+import { SystemError } from "./errors.ts";
 import { attempt, invoke, once, openLibc } from "./libc.ts";
 
 const symbols = once(() =>
@@ -42,9 +43,8 @@ export function getPid(): number {
  */
 export function killGroup(group: number, signal: number): boolean {
   if (!Number.isInteger(group) || group <= 1) throw new RangeError(`${group} is no process group`);
-  const ESRCH = 3;
   const result = invoke(() => symbols().kill(-group, signal));
-  if (result === -ESRCH) return false;
+  if (result === -Errno.ESRCH) return false;
   if (result < 0) throw new SystemError({ syscall: "kill", address: `-${group}`, errno: -result });
   return true;
 }

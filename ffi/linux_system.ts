@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Errno } from "./errors.ts";
+import { Errno } from "./errno.ts";
 import { attempt, cString, files, invoke, once, openLibc, withFile } from "./libc.ts";
 import { SystemError } from "./errors.ts";
 

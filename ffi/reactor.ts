@@ -9,7 +9,8 @@
  */
 
 import { setImmediate } from "node:timers";
-import { Errno, SystemError } from "./errors.ts";
+import { Errno } from "./errno.ts";
+import { SystemError } from "./errors.ts";
 import { attempt, closeFd, invoke, once, openLibc } from "./libc.ts";
 
 /** What is waited for. */

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Errno, SystemError } from "./errors.ts";
+import { Errno } from "./errno.ts";
+import { SystemError } from "./errors.ts";
 import type { FdConn } from "./fd_conn.ts";
 import { invoke, once, openLibc } from "./libc.ts";
 import { closeSocket, reactor, type Readiness, turn } from "./reactor.ts";

@@ -7,7 +7,8 @@
  * @module
  */
 
-import { Errno, SystemError } from "./errors.ts";
+import { Errno } from "./errno.ts";
+import { SystemError } from "./errors.ts";
 import { attempt, closeFd, invoke, once, openLibc } from "./libc.ts";
 import { closeSocket, forget, reactor } from "./reactor.ts";
 

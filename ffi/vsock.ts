@@ -15,7 +15,8 @@
  * @module
  */
 
-import { Errno, SystemError } from "./errors.ts";
+import { Errno } from "./errno.ts";
+import { SystemError } from "./errors.ts";
 import { adoptFd, type AdoptOptions, type FdConn } from "./fd_conn.ts";
 import { attempt, files, requireLinux, withFile } from "./libc.ts";
 import {
@@ -26,34 +27,32 @@ import {
   type WaitOptions,
 } from "./sockets.ts";
 
+import {
+  AF_VSOCK,
+  CID_ANY,
+  decodeAddress,
+  encodeAddress,
+  type VsockAddress,
+} from "./vsock_address.ts";
+
 export { SystemError, UnsupportedPlatformError } from "./errors.ts";
 export type { AdoptOptions, FdConn } from "./fd_conn.ts";
 export type { WaitOptions } from "./sockets.ts";
+export {
+  CID_ANY,
+  CID_HOST,
+  CID_HYPERVISOR,
+  CID_LOCAL,
+  PORT_ANY,
+  type VsockAddress,
+} from "./vsock_address.ts";
 
 // linux/vm_sockets.h
-const AF_VSOCK = 40;
 const SO_VM_SOCKETS_CONNECT_TIMEOUT = 6;
 const IOCTL_VM_SOCKETS_GET_LOCAL_CID = 0x7b9n;
 
-/** Listens on every context id of this machine. */
-export const CID_ANY = 0xffff_ffff;
-/** The hypervisor; hardly any has services there. */
-export const CID_HYPERVISOR = 0;
-/** This machine itself. */
-export const CID_LOCAL = 1;
-/** The host, seen from a guest. */
-export const CID_HOST = 2;
-/** Listens on any free port. */
-export const PORT_ANY = 0xffff_ffff;
-
 /** Connections that may wait to be accepted. */
 const BACKLOG = 128;
-
-/** A context id and a port, 32 bits each. */
-export interface VsockAddress {
-  readonly cid: number;
-  readonly port: number;
-}
 
 /** A connection over vsock. */
 export interface VsockConn extends FdConn {
@@ -72,28 +71,6 @@ export interface VsockListener extends Disposable {
   accept(options?: WaitOptions): Promise<VsockConn>;
   /** Stops listening; accepts that wait fail. Idempotent. */
   close(): void;
-}
-
-/** struct sockaddr_vm, 16 bytes: family u16, reserved u16, port u32, cid u32, flags u8, zero. */
-function encodeAddress({ cid, port }: VsockAddress): SocketAddress {
-  checkU32("cid", cid);
-  checkU32("port", port);
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, AF_VSOCK, true);
-  view.setUint32(4, port, true);
-  view.setUint32(8, cid, true);
-  return { bytes, text: `vsock ${cid === CID_ANY ? "any" : cid}:${port}` };
-}
-
-function decodeAddress(bytes: Uint8Array<ArrayBuffer>): VsockAddress {
-  const view = new DataView(bytes.buffer);
-  return { port: view.getUint32(4, true), cid: view.getUint32(8, true) };
-}
-
-function checkU32(name: string, value: number): void {
-  if (Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff) return;
-  throw new RangeError(`${name} must be a whole number from 0 to 4294967295`);
 }
 
 /** Gives a connection the address of its peer. */

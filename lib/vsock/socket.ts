@@ -10,13 +10,16 @@ import type { ListenerSource } from "./listener.ts";
 
 type SocketAddress = VsockAddress & { kind: "vsock" };
 
-/** Connects; ends when `signal` aborts. */
+/** Milliseconds by which the kernel waits longer than our clock, which has the word for it. */
+const GRACE_MS = 1000;
+
+/** Connects; ends when `signal` aborts, which it does after `timeout` milliseconds. */
 export async function connectSocket(
   { cid, port }: SocketAddress,
-  options: { readonly signal: AbortSignal; readonly timeout: number },
+  { signal, timeout }: { readonly signal: AbortSignal; readonly timeout: number },
 ): Promise<Conn> {
   const { connectVsock } = await import("../../ffi/vsock.ts");
-  return await connectVsock({ cid, port, ...options });
+  return await connectVsock({ cid, port, signal, timeout: timeout + GRACE_MS });
 }
 
 /** Listens. */

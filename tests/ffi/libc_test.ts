@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
+import { describeErrno, Errno } from "../../ffi/errno.ts";
 import { SystemError } from "../../ffi/errors.ts";
-import { attempt, cString, files, invoke, requireLinux, withFile } from "../../ffi/libc.ts";
+import {
+  attempt,
+  cString,
+  files,
+  invoke,
+  openLibc,
+  requireLinux,
+  withFile,
+} from "../../ffi/libc.ts";
 import { LINUX_REMEDY } from "../support/descriptors.ts";
 
 const ignore = LINUX_REMEDY !== "";
@@ -8,6 +17,24 @@ const name = (text: string) => ignore ? `${text} (skipped: ${LINUX_REMEDY})` : t
 
 // Libraries stay open, so they are opened before the checks for leaks begin.
 if (!ignore) invoke(() => files().close(-1));
+
+const words = ignore ? undefined : openLibc("A test", {
+  strerror: { parameters: ["i32" /* errnum */], result: "pointer" },
+  strerrorname_np: { parameters: ["i32" /* errnum */], result: "pointer" },
+});
+
+Deno.test({
+  name: name("the names and words of error numbers are those of the C library"),
+  ignore,
+  fn: () => {
+    const text = (place: Deno.PointerValue) => Deno.UnsafePointerView.getCString(place!);
+    for (const [name, errno] of Object.entries(Errno)) {
+      const theirs = text(words!.strerrorname_np(errno));
+      assert.deepEqual(describeErrno(errno), [theirs, text(words!.strerror(errno)).toLowerCase()]);
+      assert.equal(theirs, name);
+    }
+  },
+});
 
 Deno.test("other systems are refused in words, before anything is opened", () => {
   requireLinux("AF_VSOCK", { os: "linux", arch: "aarch64" });

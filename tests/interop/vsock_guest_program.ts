@@ -23,6 +23,12 @@ import {
   localCid,
   PORT_ANY,
 } from "../../ffi/vsock.ts";
+import { readAll, writeAll } from "../../lib/core/conn.ts";
+import {
+  connectVsock as connect,
+  listenVsock as listen,
+  parseVsockAddress,
+} from "../../lib/vsock/mod.ts";
 import { openFds } from "../support/descriptors.ts";
 import { exchange, type Received } from "../support/streams.ts";
 
@@ -134,6 +140,37 @@ await check("addresses are what they are", async () => {
   assert.equal(far.peer.cid, CID_LOCAL);
   near.close();
   far.close();
+});
+
+await check("lib/vsock connects, listens and fails in the words of the project", async () => {
+  const local = (port: number) => parseVsockAddress(`local:${port}`);
+  await assert.rejects(connect(local(DEAD_PORT)), {
+    code: "vsock-connect-failed",
+    message: `Could not connect to 1:${DEAD_PORT}: nothing listens there`,
+    facts: { address: `1:${DEAD_PORT}`, errno: "ECONNREFUSED" },
+  });
+  await assert.rejects(connect(parseVsockAddress(`host:${DEAD_PORT}`), { timeout: 500 }), {
+    code: "timeout",
+    message: `Could not connect to 2:${DEAD_PORT}: no answer within 0.5 s`,
+  });
+  const listener = await listen(local(PORT_ANY));
+  await assert.rejects(listen(listener.address), { code: "listen-failed" });
+  const reason = new Error("enough");
+  const controller = new AbortController();
+  const accepting = listener.accept({ signal: controller.signal });
+  controller.abort(reason);
+  await assert.rejects(accepting, reason);
+  const near = await connect(listener.address);
+  const far = await listener.accept();
+  await writeAll(near, Uint8Array.of(1, 2, 3));
+  await near.closeWrite();
+  assert.deepEqual(await readAll(far), Uint8Array.of(1, 2, 3));
+  near.close();
+  far.close();
+  const waiting = listener.accept();
+  listener.close();
+  await assert.rejects(waiting, { code: "aborted" });
+  await assert.rejects(connect(listener.address), { code: "vsock-connect-failed" });
 });
 
 /** Says what came and how long it took; what it should have been is for the test to know. */
