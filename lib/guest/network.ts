@@ -96,9 +96,11 @@ async function runClient(device: string, options: NetworkOptions): Promise<void>
   const script = `${stateDir}/lease.sh`;
   await Deno.writeTextFile(script, LEASE_SCRIPT, { mode: 0o700 });
   await Deno.chmod(script, 0o700);
+  // Its script only tells us: the first question would be asked on a card that is still down.
+  options.kernel.setInterfaceUp(device);
   const client = children.spawn("udhcpc", {
-    // -t -T -A: five questions two seconds apart, then again after five seconds; -O: ask for these too
-    args: ["-f", "-i", device, "-s", script, "-t5", "-T2", "-A5", "-Osearch", "-Omtu"],
+    // -t -T -A: five questions a second apart, then again after five seconds; -O: ask for these too
+    args: ["-f", "-i", device, "-s", script, "-t5", "-T1", "-A5", "-Osearch", "-Omtu"],
     stdin: "null",
     stdout: "piped",
     stderr: "null",
