@@ -19,6 +19,8 @@ export type VsockWiring =
 /** What a machine is made of. */
 export interface QemuOptions {
   readonly image: GuestImage;
+  /** The initramfs, packed or not. */
+  readonly initrd: string;
   readonly accelerator: Accelerator;
   /** Mebibytes. */
   readonly memory: number;
@@ -54,7 +56,7 @@ export function qemuArgs(options: QemuOptions): string[] {
     // The program behind a vhost-user device sees the guest's memory.
     ...["-object", `memory-backend-memfd,id=memory,size=${memory}M,share=on`],
     ...["-machine", `${machine},memory-backend=memory`],
-    ...["-kernel", value(image.kernel), "-initrd", value(image.initrd)],
+    ...["-kernel", value(image.kernel), "-initrd", value(options.initrd)],
     ...["-append", kernelCommandLine(serial, options.agentArgs)],
     // Two consoles: the serial one is there from the first instruction, the other is fast.
     ...["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"],
