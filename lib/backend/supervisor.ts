@@ -269,6 +269,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
 
   /** Sleeps until the time has passed or something asks for an attempt now. */
   async #pause(ms: number): Promise<void> {
+    if (this.#abort.signal.aborted) return;
     const woken = new Promise<void>((resolve) => {
       const timer = this.#options.clock.after(ms, resolve);
       this.#wake = () => {

@@ -323,3 +323,19 @@ Deno.test("onChange tells of every state and failure", async () => {
     ["closed", undefined],
   ]);
 });
+
+Deno.test("a backend that is closed during an attempt ends with it, not after a pause", async () => {
+  const clock = new FakeClock();
+  const backend = new SupervisedBackend({
+    name: "test",
+    clock,
+    connectTimeout: 120_000,
+    open: ({ signal }) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  });
+  const { done } = dialing(backend);
+  await settle();
+  await backend.close();
+  await done;
+  assert.equal(clock.pending, 0);
+});
