@@ -331,7 +331,9 @@ Deno.test("a backend that is closed during an attempt ends with it, not after a 
     clock,
     connectTimeout: 120_000,
     open: ({ signal }) =>
-      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+      new Promise<Carrier>((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason))
+      ),
   });
   const { done } = dialing(backend);
   await settle();
