@@ -75,8 +75,6 @@ function putFrame(into: Uint8Array, { type, data }: Frame): number {
  *
  * @example
  * ```ts
- * import { encodeFrame, FrameType } from "./frames.ts";
- *
  * const bytes = encodeFrame({ type: FrameType.Command, data: new TextEncoder().encode("ls") });
  * if (bytes.join() !== "0,2,0,108,115") throw new Error("not as documented");
  * ```
