@@ -45,6 +45,8 @@ export interface CommandSpec {
   readonly flags: readonly string[];
   /** Help texts of flags that mean something of their own here. */
   readonly texts?: Readonly<Record<string, string>>;
+  /** Its arguments are another program's command line: flags among them are not ours. */
+  readonly literal?: boolean;
   /** Headings of flags that belong under another one here. */
   readonly groups?: Readonly<Record<string, typeof FLAG_GROUPS[number]>>;
   /** Level of the log when no flag gives one; default `info`. */
@@ -150,7 +152,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       "The client is not asked who it is: whoever can connect gets the command and its input. An " +
       "ADDRESS is CID[:PORT], unix:PATH[:PORT] or tcp:HOST:PORT.",
     ],
-    arguments: [{ name: "command", text: "what to run, after --", rest: true }],
+    arguments: [{ name: "command", text: "what to run, after all flags of awsocks", rest: true }],
+    literal: true,
     flags: ["listen", "connect", "persistent", "wait", ...OUTPUT],
     logLevel: "warn",
     groups: { listen: "Where to connect" },

@@ -145,13 +145,16 @@ function widest(rows: readonly (readonly [string, string])[]): number {
   return Math.max(...rows.map(([left]) => displayWidth(left)));
 }
 
-/** `route HOST[:PORT] [PROFILE]`. */
+/** `route HOST[:PORT] [PROFILE] [flags]`. */
 function synopsis(command: CommandSpec, withFlags: boolean): string {
   const words = command.arguments.map((argument) => {
     const name = `${argument.name.toUpperCase()}${argument.rest ? "…" : ""}`;
-    return argument.required ? name : `[${name}]`;
+    const marked = command.literal ? `-- ${name}` : name;
+    return argument.required ? marked : `[${marked}]`;
   });
-  return [command.name, ...words, ...(withFlags ? ["[flags]"] : [])].join(" ");
+  const flags = withFlags ? ["[flags]"] : [];
+  const rest = command.literal ? [...flags, ...words] : [...words, ...flags];
+  return [command.name, ...rest].join(" ");
 }
 
 /** `-i, --instance-id ID`; booleans that are on by default show their negation. */

@@ -71,7 +71,22 @@ function tokenize(args: readonly string[]): readonly Token[] {
   }).tokens;
 }
 
-function understand(args: readonly string[]): Command {
+/**
+ * Puts `--` before the first argument of a command whose arguments are somebody else's command line,
+ * so that `awsocks exec ls -la` does not take `-la` for its own.
+ */
+function protectLiteral(args: readonly string[]): readonly string[] {
+  const tokens = tokenize(args);
+  const [name, first] = tokens.filter((token) => token.kind === "positional");
+  if (!first || !commandNamed(name!.value)?.literal) return args;
+  if (tokens.some(({ kind, index }) => kind === "option-terminator" && index < first.index)) {
+    return args;
+  }
+  return [...args.slice(0, first.index), "--", ...args.slice(first.index)];
+}
+
+function understand(given: readonly string[]): Command {
+  const args = protectLiteral(given);
   refuseSingleDashWords(args);
   const tokens = tokenize(args);
   const words = tokens.filter((token) => token.kind === "positional").map((token) => token.value);

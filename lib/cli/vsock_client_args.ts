@@ -84,7 +84,7 @@ function readWords(
   const [text, ...surplus] = persistent ? words.slice(0, -1) : words;
   if (surplus.length > 0) {
     throw new UsageError(`There is no use for "${surplus[0]}"`, {
-      hint: /^\d+$/.test(surplus[0]!) ? `write ${text}:${surplus[0]}` : HINT,
+      hint: /^\d+ \d+$/.test(`${text} ${surplus[0]}`) ? `write ${text}:${surplus[0]}` : HINT,
     });
   }
   const fallback = listen ? parseVsockAddress("any") : DEFAULT_VSOCK_ADDRESS;
