@@ -9,7 +9,10 @@
  * import { CID_HOST, connectVsock, listenVsock } from "./vsock.ts";
  *
  * using listener = listenVsock({ port: 1024 });
- * const conn = await connectVsock({ cid: CID_HOST, port: 5000, timeout: 5000 });
+ * using host = await connectVsock({ cid: CID_HOST, port: 5000, timeout: 5_000 });
+ * await host.write(new TextEncoder().encode(`call me at ${listener.address.port}`));
+ * using caller = await listener.accept({ timeout: 60_000 });
+ * await caller.closeWrite();
  * ```
  *
  * @module
@@ -82,7 +85,7 @@ function withPeer(fd: number, peer: VsockAddress, options: AdoptOptions): VsockC
 export interface ConnectVsockOptions extends VsockAddress, WaitOptions, AdoptOptions {}
 
 /**
- * Connects.
+ * Connects. Without a time-out the kernel's own applies, which is 2 s.
  * @throws SystemError, `ECONNREFUSED` when nothing listens there, `ENODEV` when there is no such
  * machine, `ETIMEDOUT`; UnsupportedPlatformError; RangeError; the reason of the signal
  */
@@ -102,7 +105,7 @@ export async function connectVsock(options: ConnectVsockOptions): Promise<VsockC
   }
 }
 
-/** The kernel's own limit is 2 s; ours must be the first to run out. */
+/** Ours must be the first to run out. */
 function setConnectTimeout(fd: number, milliseconds: number): void {
   const seconds = Math.ceil(milliseconds / 1000) + 1;
   // struct timeval: seconds, microseconds

@@ -170,6 +170,17 @@ function defineTests(via: Via): void {
     assert.ok(ticks > 0);
   });
 
+  test("timers run while what has come is read in crumbs", via, async (a, b) => {
+    const crumbs = 150_000;
+    await writeAll(a, new Uint8Array(crumbs));
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const crumb = new Uint8Array(1);
+    for (let i = 0; i < crumbs; i++) await b.read(crumb);
+    clearInterval(timer);
+    assert.ok(ticks > 1, `${ticks} ticks`);
+  });
+
   test("close() ends a read that waits, and is idempotent", via, async (a, b) => {
     const reading = b.read(new Uint8Array(1));
     await settle();

@@ -5,11 +5,12 @@
  */
 
 import assert from "node:assert/strict";
+import { readFull, writeAll } from "../../lib/core/conn.ts";
 import { adoptFd } from "../../ffi/fd_conn.ts";
 import { closeFd } from "../../ffi/libc.ts";
-import { closeSocket, reactor } from "../../ffi/reactor.ts";
+import { closeSocket, forget, reactor } from "../../ffi/reactor.ts";
 import { connectSocket, ListeningSocket } from "../../ffi/sockets.ts";
-import { LINUX_REMEDY } from "../support/descriptors.ts";
+import { LINUX_REMEDY, replaceFd, socketPair } from "../support/descriptors.ts";
 import { settle } from "../support/fake_clock.ts";
 import { listenOnLoopback } from "../support/loopback.ts";
 
@@ -34,8 +35,11 @@ if (LINUX_REMEDY === "") {
   using socket = listenOnLoopback();
   const [fd, accepted] = await Promise.all([connectSocket(socket.address), socket.accept()]);
   await reactor().ready(fd, "write");
-  adoptFd(fd, { via: "socket" }).close();
-  closeSocket(accepted.fd);
+  using near = adoptFd(fd, { via: "socket" });
+  using far = adoptFd(accepted.fd, { via: "socket" });
+  await near.write(Uint8Array.of(1));
+  await far.read(new Uint8Array(1));
+  for (const each of socketPair()) closeSocket(each);
   await quiet();
 }
 
@@ -142,19 +146,34 @@ test("100 connections at once all arrive", async () => {
 });
 
 test("a descriptor number that is used again gets no event of its predecessor", async () => {
-  using socket = listenOnLoopback();
-  const first = await connectSocket(socket.address);
-  const peer = (await socket.accept()).fd;
-  const waiting = reactor().ready(first, "read");
-  const ended = assert.rejects(waiting, { code: "ECANCELED" });
-  closeSocket(peer); // makes `first` readable, while the reactor is in the kernel
-  closeSocket(first);
-  const second = await connectSocket(socket.address);
-  const secondPeer = (await socket.accept()).fd;
+  const [first, peer] = socketPair();
+  const ended = assert.rejects(reactor().ready(first, "read"), { code: "ECANCELED" });
+  closeSocket(peer); // makes `first` readable, and the call on the other thread return
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  Atomics.wait(pause, 0, 0, 20); // while this one has not seen it yet
+  const others = socketPair();
+  forget(first);
+  replaceFd(first, others[0]);
+  assert.equal(await reactor().ready(first, "read", { timeout: 20 }), false);
+  for (const fd of [first, ...others]) closeSocket(fd);
   await ended;
-  assert.equal(await reactor().ready(Math.max(second, secondPeer), "read", { timeout: 20 }), false);
-  closeSocket(second);
-  closeSocket(secondPeer);
+});
+
+test("of two who wait for one descriptor, each is told of its own", async () => {
+  const [fd, peer] = socketPair();
+  const [near, far] = [adoptFd(fd, { via: "socket" }), adoptFd(peer, { via: "socket" })];
+  const full = (async () => {
+    for (let i = 0; i < 4; i++) await writeAll(near, new Uint8Array(256 * 1024));
+  })();
+  const reading = near.read(new Uint8Array(8));
+  await settle();
+  await far.write(Uint8Array.of(1));
+  assert.equal(await reading, 1);
+  await settle();
+  assert.equal(await readFull(far, new Uint8Array(1024 * 1024)), true);
+  await full;
+  near.close();
+  far.close();
 });
 
 test("errors of reading a closed number are errors, not silence", async () => {

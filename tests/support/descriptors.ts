@@ -15,6 +15,7 @@ const symbols = once(() =>
       parameters: ["i32", /* domain */ "i32", /* type */ "i32", /* protocol */ "buffer" /* sv */],
       result: "i32",
     },
+    dup3: { parameters: ["i32", /* oldfd */ "i32", /* newfd */ "i32" /* flags */], result: "i32" },
   })
 );
 
@@ -27,6 +28,12 @@ export function socketPair(): [number, number] {
   const { socketpair } = symbols();
   attempt("socketpair", undefined, () => socketpair(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0, fds));
   return [fds[0]!, fds[1]!];
+}
+
+/** Closes a descriptor and makes its number another one for `by`, with nobody able to come between. */
+export function replaceFd(fd: number, by: number): void {
+  const O_CLOEXEC = 0o2000000;
+  attempt("dup3", `${by}`, () => symbols().dup3(by, fd, O_CLOEXEC));
 }
 
 /** Numbers and targets of this process's descriptors. Tests in parallel share a process. */
