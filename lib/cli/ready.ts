@@ -19,7 +19,8 @@ export interface Ready {
   readonly region: string;
   readonly mode: "direct" | "vm";
   readonly lazy: boolean;
-  readonly sandbox: boolean;
+  /** A page of the sandbox's private network; absent without a sandbox. */
+  readonly sandboxPage?: string | undefined;
 }
 
 /** An address to connect to: a wildcard address is reached on loopback. */
@@ -36,10 +37,13 @@ export function readyText(ready: Ready, style: Style): string {
     ? `[${ready.listen.host}]:${ready.listen.port}`
     : `${ready.listen.host}:${ready.listen.port}`;
   const user = ready.authentication ? "--proxy-user USER:PASSWORD " : "";
-  const site = ready.sandbox ? "http://hello.sandbox.internal/" : "http://private.example/";
+  const site = ready.sandboxPage ?? "http://private.example/";
   const facts: [string, string][] = [
     ...(ready.profile === undefined ? [] : [["profile", ready.profile] as [string, string]]),
-    ["instance", `${ready.instance} in ${ready.region}${ready.sandbox ? " (sandbox)" : ""}`],
+    [
+      "instance",
+      `${ready.instance} in ${ready.region}${ready.sandboxPage === undefined ? "" : " (sandbox)"}`,
+    ],
     ["mode", ready.mode === "vm" ? "virtual machine" : "direct"],
     ["session", ready.lazy ? "opens with the first request (lazy)" : "open"],
     ["curl", `curl ${user}--socks5-hostname ${address} ${site}`],

@@ -10,7 +10,6 @@ const READY: Ready = {
   region: "eu-west-1",
   mode: "direct",
   lazy: true,
-  sandbox: false,
 };
 
 Deno.test("readyText() says where it listens, through what, and how to use it", () => {

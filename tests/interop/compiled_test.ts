@@ -11,6 +11,7 @@ import { COMPILE_NEED, compiled } from "../support/compiled.ts";
 import { curl, interopTest, need, note, type Ran, run } from "../support/external.ts";
 import { FOREIGN_NEEDS, FOREIGN_TEXT, startForeignService } from "../support/foreign_service.ts";
 import { makePrivateCa } from "../support/private_ca.ts";
+import { findSshd, SSHD_REMEDY, startSshd } from "../support/sshd.ts";
 import { type ProgramOptions, runProgram, startProgram } from "../support/program.ts";
 
 const PAGE = "http://hello.sandbox.internal/";
@@ -92,6 +93,34 @@ interopTest(
     const ended = await program.stop();
     assert.equal(ended.code, 0, ended.stderr);
     assert.equal((await sandbox.stop()).code, 0);
+  },
+);
+
+interopTest(
+  "compiled: start --sandbox goes through a real sshd",
+  [...NEEDS, findSshd() === undefined ? SSHD_REMEDY : "", need("curl")],
+  async () => {
+    const folder = await Deno.makeTempDir({ prefix: "awsocks-compiled-" });
+    const key = generateKeyPair("compiled");
+    await using sshd = await startSshd({ authorizedKeys: [key.publicKey] });
+    try {
+      await Deno.writeTextFile(`${folder}/id`, key.privateKey, { mode: 0o600 });
+      const binary = await compiled("awsocks");
+      const args = ["-l", "127.0.0.1:0", "-u", sshd.user, "-k", `${folder}/id`];
+      await using program = startProgram(
+        ["start", "--sandbox", "--sshd", `127.0.0.1:${sshd.port}`, ...args],
+        { binary },
+      );
+      const [, port] = await program.saw(/listens on 127\.0\.0\.1:(\d+)/);
+      const [, site] = await program.saw(/(http:\/\/127\.0\.0\.1:\d+\/)/);
+      const page = await curl(["--socks5-hostname", `127.0.0.1:${port}`, site!]);
+      assert.ok(page.stdout.includes(PAGE_TEXT), page.stderr);
+      const ended = await program.stop();
+      assert.equal(ended.code, 0, ended.stderr);
+      assertNeverAsks(ended);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   },
 );
 

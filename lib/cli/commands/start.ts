@@ -33,7 +33,7 @@ export async function run(app: App): Promise<number> {
   await proxy.manager.start({ signal: lifetime.signal });
   proxy.progress.clear();
   proxy.warmUp();
-  announce(app, readyOf(chosen, proxy, sandbox !== undefined));
+  announce(app, readyOf(chosen, proxy, sandbox?.sandbox.siteUrl));
   await lifetime.ended();
   return ExitCode.Ok;
 }
@@ -59,7 +59,7 @@ function logNotices({ settings: { routing, mode }, notices }: ChosenSettings): v
   }
 }
 
-function readyOf({ settings }: ChosenSettings, proxy: Proxy, sandbox: boolean): Ready {
+function readyOf({ settings }: ChosenSettings, proxy: Proxy, sandboxPage?: string): Ready {
   return {
     listen: proxy.manager.address!,
     authentication: settings.proxyUser !== undefined,
@@ -68,7 +68,7 @@ function readyOf({ settings }: ChosenSettings, proxy: Proxy, sandbox: boolean): 
     region: proxy.region,
     mode: settings.mode,
     lazy: settings.lazy,
-    sandbox,
+    sandboxPage,
   };
 }
 
