@@ -22,7 +22,10 @@ export interface GuestImage {
 /** Options of {@linkcode findGuestImage}. */
 export interface FindImageOptions {
   readonly arch: GuestArch;
-  /** Folder that the user names; then nothing else is looked at. */
+  /**
+   * Folder that the user names; then nothing else is looked at. An image that lies right in it is taken
+   * whatever its architecture: QEMU runs it, if slowly.
+   */
   readonly folder?: string | undefined;
   /** Folders to look at otherwise, the first with an image wins; see {@linkcode imageFolders}. */
   readonly folders: readonly string[];
@@ -38,10 +41,9 @@ const HINT = "`deno task build:guest` makes one; name its folder with --guest-di
 export async function findGuestImage(options: FindImageOptions): Promise<GuestImage> {
   const { arch, folder, folders } = options;
   for (const each of folder === undefined ? folders : [folder]) {
-    for (const place of [each, join(each, arch)]) {
-      const found = await imageIn(place, arch);
-      if (found) return found;
-    }
+    const found = await imageIn(each, folder === undefined ? arch : undefined) ??
+      await imageIn(join(each, arch), arch);
+    if (found) return found;
   }
   const where = folder ?? folders.join(", ");
   throw new AwsocksError("vm-unavailable", `No guest image for ${arch} in ${where}`, {
@@ -72,7 +74,13 @@ interface Facts {
   readonly bytes?: Readonly<Record<string, unknown>>;
 }
 
-async function imageIn(folder: string, arch: GuestArch): Promise<GuestImage | undefined> {
+const ARCHITECTURES: readonly GuestArch[] = ["x86_64", "aarch64"];
+
+/** The image in a folder, if there is one, of `wanted` or any architecture. */
+async function imageIn(
+  folder: string,
+  wanted: GuestArch | undefined,
+): Promise<GuestImage | undefined> {
   const path = join(folder, "guest.json");
   let facts: Facts;
   try {
@@ -81,7 +89,9 @@ async function imageIn(folder: string, arch: GuestArch): Promise<GuestImage | un
     if (isMissing(cause)) return undefined;
     throw broken(`${path} cannot be read`, cause);
   }
-  if (facts?.arch !== arch) return undefined;
+  const arch = ARCHITECTURES.find((each) => each === facts?.arch);
+  if (!arch) throw broken(`${path} names no architecture that is known`);
+  if (wanted !== undefined && arch !== wanted) return undefined;
   const [kernel, initrd] = [join(folder, "vmlinuz"), join(folder, "initrd.gz")];
   for (const [name, file] of [["vmlinuz", kernel], ["initrd.gz", initrd]] as const) {
     await checkSize(file, facts.bytes?.[name]);

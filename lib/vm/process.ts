@@ -15,6 +15,9 @@ import type { ConsoleBuffer } from "./console_log.ts";
 /** Milliseconds that a program gets to end when it is asked to. */
 const TERM_MS = 1000;
 
+/** Milliseconds to wait for the output of a program that has ended. */
+const FLUSH_MS = 1000;
+
 /** How a program ended, in words: `QEMU was ended by SIGKILL`. */
 export type EndWords = string;
 
@@ -59,18 +62,22 @@ export async function startProgram(options: ProgramOptions): Promise<RunningProg
   } catch (cause) {
     throw new AwsocksError("vm-unavailable", `${name} cannot be started`, { cause });
   }
-  let over = false;
-  const written = Promise.all([
+  const outputs = [
     collect(child.stdout, console, sources.stdout),
     collect(child.stderr, console, sources.stderr),
-  ]);
+  ];
   const ended = child.status.then(async ({ code, signal }) => {
-    over = true;
-    await written;
+    // Something that the program has left behind may hold its output open.
+    using _timer = clock.after(FLUSH_MS, () => outputs.forEach(({ stop }) => stop()));
+    await Promise.all(outputs.map(({ done }) => done));
     return `${name} ${signal ? `was ended by ${signal}` : `ended with code ${code}`}`;
   });
   const send = (signal: Deno.Signal) => {
-    if (!over) child.kill(signal);
+    try {
+      child.kill(signal);
+    } catch {
+      // It has ended.
+    }
   };
   return {
     pid: child.pid,
@@ -83,17 +90,19 @@ export async function startProgram(options: ProgramOptions): Promise<RunningProg
   };
 }
 
-async function collect(
-  stream: ReadableStream<Uint8Array>,
-  console: ConsoleBuffer,
-  source: string,
-): Promise<void> {
-  try {
-    for await (const chunk of stream) console.push(source, chunk);
-  } catch {
-    // The program's end tells.
-  }
-  console.end(source);
+/** Puts a stream into the log. */
+function collect(stream: ReadableStream<Uint8Array>, console: ConsoleBuffer, source: string) {
+  const reader = stream.getReader();
+  const read = async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      console.push(source, value);
+    }
+  };
+  // What fails here ends with the program, which tells.
+  const done = read().catch(() => {}).finally(() => console.end(source));
+  return { done, stop: () => void reader.cancel().catch(() => {}) };
 }
 
 /** Path of a program: itself if it is one, else where PATH has it; undefined when it is nowhere. */

@@ -35,7 +35,9 @@ const BOOT_MS = 90_000;
 /** The same on the processor itself, where it takes a second; then the other way is tried. */
 const KVM_BOOT_MS = 10_000;
 
-/** Name that QEMU's own messages have in the log. */
+/** Names of the consoles; QEMU's own messages have one too. */
+const SERIAL = "serial";
+const VIRTIO = "hvc0";
 const QEMU = "qemu";
 
 /** Options of {@linkcode createQemuMachine}. */
@@ -231,30 +233,31 @@ class QemuMachine implements Machine {
   }
 
   async #launch(accelerator: Accelerator, limit: number, signal: AbortSignal): Promise<Run> {
-    const { clock, console, device, folder } = this.#parts;
+    const { clock, console, device, folder, image, agentArgs = [] } = this.#parts;
     const since = clock.monotonic();
     const { wiring, program: deviceProgram } = await device.start({ signal });
     const unpacked = folder.file("initrd");
     let run: Run | undefined;
     try {
-      if (accelerator === "tcg") await unpack(this.#parts.image.initrd, unpacked, signal);
+      if (accelerator === "tcg") await unpack(image.initrd, unpacked, signal);
       using screen = openConsole(folder.file("console.sock"), console);
+      using life = signOfLife(console);
       const qemu = await startProgram({
         ...this.#parts,
         name: "QEMU",
         args: qemuArgs({
           ...this.#parts,
-          initrd: accelerator === "tcg" ? unpacked : this.#parts.image.initrd,
+          initrd: accelerator === "tcg" ? unpacked : image.initrd,
           accelerator,
           vsock: wiring,
           consoleSocket: screen.path,
-          agentArgs: this.#parts.agentArgs ?? [],
+          agentArgs,
         }),
-        sources: { stdout: "serial", stderr: QEMU },
+        sources: { stdout: SERIAL, stderr: QEMU },
       });
       run = runOf(qemu, deviceProgram);
       await folder.note("qemu", qemu.pid);
-      await this.#signOfLife(run, limit, signal);
+      await this.#lives(life.seen, run, limit, signal);
       log.info("Guest is up after {seconds} s", {
         seconds: ((clock.monotonic() - since) / 1000).toFixed(1),
         engine: this.engine,
@@ -270,26 +273,18 @@ class QemuMachine implements Machine {
     }
   }
 
-  /** Waits until the guest's kernel, or its first program, has written something. */
-  async #signOfLife(run: Run, limit: number, signal: AbortSignal): Promise<void> {
+  /** Waits for a sign of life, the end of the machine, or that of patience. */
+  async #lives(seen: Promise<void>, run: Run, limit: number, signal: AbortSignal): Promise<void> {
     const { clock, console } = this.#parts;
-    const spoken = Promise.withResolvers<void>();
-    const stop = console.onLine((_, source) => {
-      if (source === "serial" || source === "hvc0") spoken.resolve();
-    });
     const failed = (why: string) =>
       new AwsocksError("vm-failed", `The machine did not come up: ${why}${consoleWords(console)}`);
-    try {
-      await withDeadline(
-        clock,
-        limit,
-        () => failed(`no sign of life within ${limit / 1000} s`),
-        () => Promise.race([spoken.promise, run.ended.then((end) => Promise.reject(failed(end)))]),
-        signal,
-      );
-    } finally {
-      stop();
-    }
+    await withDeadline(
+      clock,
+      limit,
+      () => failed(`no sign of life within ${limit / 1000} s`),
+      () => Promise.race([seen, run.ended.then((end) => Promise.reject(failed(end)))]),
+      signal,
+    );
   }
 
   #onEnd(run: Run, reason: string): MachineExit {
@@ -316,10 +311,20 @@ function aborted(why: string): AwsocksError {
   return new AwsocksError("aborted", why);
 }
 
+/** Resolves when the guest's kernel, or its first program, has written something. */
+function signOfLife(console: ConsoleLog): Disposable & { readonly seen: Promise<void> } {
+  const { promise: seen, resolve } = Promise.withResolvers<void>();
+  const stop = console.onLine((_, source) => {
+    if (source === SERIAL || source === VIRTIO) resolve();
+  });
+  return { seen, [Symbol.dispose]: stop };
+}
+
 /** QEMU and its device as one: neither is of use without the other. */
 function runOf(qemu: RunningProgram, device: RunningProgram | undefined): Run {
   const end = async () => {
-    await Promise.all([qemu.end(), device?.end()]);
+    await qemu.end(); // it first, so that it is what has ended
+    await device?.end();
   };
   const first = device ? Promise.race([qemu.ended, device.ended]) : qemu.ended;
   const ended = first.then(async (reason) => {
@@ -366,12 +371,12 @@ function openConsole(path: string, console: ConsoleBuffer): Disposable & { reado
       for (;;) {
         const n = await conn.read(buffer);
         if (n === null) break;
-        console.push("hvc0", buffer.subarray(0, n));
+        console.push(VIRTIO, buffer.subarray(0, n));
       }
     } catch {
       // Closed before QEMU came, or cut off with it.
     }
-    console.end("hvc0");
+    console.end(VIRTIO);
   })();
   return { path, [Symbol.dispose]: () => listener.close() };
 }
