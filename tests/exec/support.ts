@@ -189,15 +189,22 @@ export class FrameHost {
 
 /** True while there is a process of this id that is no zombie. */
 export async function isAlive(pid: number): Promise<boolean> {
+  const state = Deno.build.os === "linux" ? await stateFromProc(pid) : await stateFromPs(pid);
+  return state !== "" && !state.startsWith("Z");
+}
+
+async function stateFromProc(pid: number): Promise<string> {
   try {
-    const { stdout } = await new Deno.Command("ps", {
-      args: ["-o", "stat=", "-p", String(pid)],
-    }).output();
-    const state = new TextDecoder().decode(stdout).trim();
-    return state !== "" && !state.startsWith("Z");
+    // After the name, which may have anything in it; see proc(5).
+    return (await Deno.readTextFile(`/proc/${pid}/stat`)).replace(/^.*\) /s, "");
   } catch {
-    return false;
+    return "";
   }
+}
+
+async function stateFromPs(pid: number): Promise<string> {
+  const ps = new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] });
+  return new TextDecoder().decode((await ps.output()).stdout).trim();
 }
 
 /** Pipes that this process has open. */
