@@ -14,6 +14,9 @@ const log = getLog("guest");
 /** Milliseconds between two looks for a network card that is not there yet. */
 const LOOK_MS = 500;
 
+/** Type of Ethernet cards; linux/if_arp.h. */
+const ARPHRD_ETHER = 1;
+
 /** Looks after which the log says that there is none. */
 const LOOKS_BEFORE_WARNING = 20;
 
@@ -60,11 +63,11 @@ export async function keepNetwork(options: NetworkOptions): Promise<void> {
   }
 }
 
-/** The first interface that is a card. Others (loopback, tunnels) have no device behind them. */
+/** The first interface that is a card, by its type. Loopback and tunnels have others. */
 async function findCard({ clock, signal, interfaces = "/sys/class/net" }: NetworkOptions) {
   for (let looks = 1;; looks++) {
     for (const name of (await namesIn(interfaces)).sort()) {
-      if (await exists(`${interfaces}/${name}/device`)) return name;
+      if (await typeOf(`${interfaces}/${name}`) === ARPHRD_ETHER) return name;
     }
     if (looks === LOOKS_BEFORE_WARNING) log.warn("There is no network card");
     await clock.sleep(LOOK_MS, { signal });
@@ -81,12 +84,11 @@ async function namesIn(folder: string): Promise<string[]> {
   return names;
 }
 
-async function exists(path: string): Promise<boolean> {
+async function typeOf(folder: string): Promise<number> {
   try {
-    await Deno.lstat(path);
-    return true;
+    return Number(await Deno.readTextFile(`${folder}/type`));
   } catch {
-    return false;
+    return NaN; // it has gone meanwhile
   }
 }
 
