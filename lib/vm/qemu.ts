@@ -292,7 +292,8 @@ class QemuMachine implements Machine {
     const exit = { orderly, reason };
     if (this.#run === run) this.#run = undefined;
     if (!orderly) {
-      log.warn("Machine has ended: {reason}{words}", {
+      // Whoever waits for the guest tells why it does not come.
+      log.debug("Machine has ended: {reason}{words}", {
         reason,
         words: consoleWords(this.console),
       });

@@ -53,7 +53,12 @@ interopTest(
   async () => {
     await using site = outside();
     const start = performance.now();
-    await using vm = await VmProgram.start(["--sandbox", "--route-vm-direct", HOST]);
+    await using vm = await VmProgram.start([
+      "--sandbox",
+      "--no-compression",
+      "--route-vm-direct",
+      HOST,
+    ]);
     const via = ["--socks5-hostname", await vm.proxy()];
     await note(`vm mode: listening after ${seconds(start)} s`);
     await vm.connected();
@@ -135,7 +140,7 @@ interopTest(
   [arm, ...needs("aarch64")],
   async () => {
     const start = performance.now();
-    await using vm = await VmProgram.start(["--sandbox"], { arch: "aarch64" });
+    await using vm = await VmProgram.start(["--sandbox", "--no-compression"], { arch: "aarch64" });
     const via = ["--socks5-hostname", await vm.proxy()];
     await vm.connected();
     await note(`vm mode, arm64: guest is ready after ${seconds(start)} s`);
