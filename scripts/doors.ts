@@ -38,7 +38,11 @@ const RESERVED: readonly {
     name: "FFI",
     rooms: /^(ffi|scripts)\b/,
   },
-  { what: /\bconsole\.\w+\(/, name: "console", rooms: /^(scripts|tests)\b/ },
+  {
+    what: /(?<![.#\w])console\.(log|error|warn|info|debug|trace)\(/,
+    name: "console",
+    rooms: /^(scripts|tests)\b/,
+  },
 ];
 
 /** Longest file that needs no reason. */

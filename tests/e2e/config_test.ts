@@ -133,7 +133,7 @@ Deno.test("awsocks start refuses what it cannot do, each with one clear line and
       await start(...known, "-k", "/dev/null/key"),
       /SSH key \/dev\/null\/key does not exist/,
     );
-    assert.match(await start(...known, "-m", "vm"), /VM mode/);
+    assert.match(await start(...known, "-m", "vm", "--guest-dir", "/nowhere"), /No guest image/);
     assert.match(await start(...known, "-n", "x"), /--instance-id and --name/);
     assert.match(await start(...known, "--sshd", "127.0.0.1:22"), /--sshd belongs to --sandbox/);
 
