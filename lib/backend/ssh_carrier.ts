@@ -68,6 +68,16 @@ export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrie
       })();
     return {
       name: session.sessionId,
+      get channels() {
+        return connection.channels;
+      },
+      get connected() {
+        return session.connected;
+      },
+      get bytes() {
+        const { sentBytes, receivedBytes } = session.stats;
+        return sentBytes + receivedBytes;
+      },
       closed: connection.closed.then((error) => reasonOf(session, error, clock)),
       dial: (target, dialOptions) => connection.dial(target, dialOptions),
       close,
