@@ -70,6 +70,7 @@ const EXIT_MEANINGS: Readonly<Record<keyof typeof ExitCode, string>> = {
   Credentials: "No usable AWS credentials",
   Aws: "AWS or the instance refused, or is not there",
   Session: "The session, or the SSH connection in it, failed",
+  NoStatus: "`awsocks exec` could not run the command, or lost it; otherwise its own status",
   Interrupted: "Stopped by Ctrl-C before it was up, or by a second Ctrl-C",
 };
 

@@ -100,9 +100,12 @@ function messageFor(code: ErrorCode, error: AwsServiceError, context: CallContex
         ? `The account has not enabled the region ${region}: ${why}`
         : `The endpoint of ${action} does not serve the region ${region}: ${why}`;
     case "agent-offline":
-      return `The SSM agent on ${subject ?? "the instance"} is not connected in ${region}: ${why}`;
+      // The service says nothing more.
+      return `The SSM agent on ${subject ?? "the instance"} in ${region} is not connected`;
     case "instance-not-found":
-      return `There is no instance ${subject ?? "of that id"} in ${region}: ${why}`;
+      return `There is no instance ${subject ?? "of that id"} in ${region}${
+        /NotFound$/.test(error.code) ? "" : `: ${why}`
+      }`;
     case "aws-throttled":
       return `AWS throttled ${call} in ${region}: ${why}`;
     default:

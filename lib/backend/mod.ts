@@ -1,5 +1,6 @@
 /**
- * Ways to reach destinations: the interface, its state machine, and SSH inside Session Manager.
+ * Ways to reach destinations: the interface, its state machine, SSH inside Session Manager, and straight
+ * from this machine.
  *
  * @module
  */
@@ -7,5 +8,6 @@
 export { type AwsBackendOptions, type BackendPrompts, createAwsBackend } from "./aws_backend.ts";
 export type { Backend, BackendState, DialOptions } from "./backend.ts";
 export type { Carrier, OpenCarrier } from "./carrier.ts";
+export { type BoundConn, DirectBackend, type DirectBackendOptions } from "./direct.ts";
 export type { ChooseInstance } from "./instance.ts";
 export { SupervisedBackend, type SupervisorOptions } from "./supervisor.ts";

@@ -85,7 +85,7 @@ export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrie
   } catch (error) {
     const reason = await reasonOf(session, error, clock);
     await session.close();
-    throw silentPort(reason, session, options);
+    throw portFailure(reason, session, options);
   }
 }
 
@@ -115,17 +115,17 @@ async function reasonOf<E>(session: Session, error: E, clock: Clock): Promise<E 
 }
 
 /**
- * An agent whose dial to the port fails dies without a word, so that the session stays silent: then
- * the port is the most likely reason.
+ * What failed, with the port where that is the likely reason: nothing at all came from it, because the
+ * agent could not connect and ended the session or fell silent; or it was not what an SSH server says.
  */
-function silentPort(reason: unknown, session: Session, options: SshCarrierOptions): unknown {
+function portFailure(reason: unknown, session: Session, options: SshCarrierOptions): unknown {
+  if (!isAwsocksError(reason, "ssh-handshake-failed", "session-closed")) return reason;
   const { instance, port } = options;
-  if (!isAwsocksError(reason, "ssh-handshake-failed") || session.stats.receivedBytes > 0) {
-    return reason;
-  }
+  const silent = session.stats.receivedBytes === 0;
+  if (!silent && reason.facts.phase !== "banner") return reason;
   return new AwsocksError(
     "ssh-handshake-failed",
-    `Nothing answered on port ${port} of ${instance.id}`,
-    { cause: reason, hint: "check that sshd runs there, or set `remote-port`" },
+    `${silent ? "Nothing answered" : "There is no SSH server"} on port ${port} of ${instance.id}`,
+    { cause: reason, hint: "check that sshd runs there, or set `remote-port` (--remote-port)" },
   );
 }

@@ -37,6 +37,8 @@ export const ExitCode = {
   Aws: 4,
   /** The session or the SSH connection inside it failed. */
   Session: 5,
+  /** A command of somebody else's has no status of its own, as with env(1) and timeout(1). */
+  NoStatus: 125,
   /** Stopped by SIGINT. */
   Interrupted: 130,
 } as const;
@@ -146,7 +148,7 @@ export const OUTCOMES = {
     R.NetworkUnreachable,
     502,
     X.Aws,
-    "the SSM agent on the instance is not connected: check the agent, its instance profile and its way out",
+    "check that the SSM agent runs on the instance, its instance profile and its way out",
   ),
 
   // Session Manager
@@ -166,6 +168,19 @@ export const OUTCOMES = {
     X.Session,
     "is the other side running, and listening there?",
   ),
+  "tunnel-protocol-error": row(R.NetworkUnreachable, 502, X.Session),
+  "tunnel-incompatible": row(
+    R.NetworkUnreachable,
+    502,
+    X.Usage,
+    "use the guest image that came with this version of awsocks",
+  ),
+  "tunnel-closed": row(R.NetworkUnreachable, 502, X.Session),
+
+  // Commands run for the other side
+  "exec-protocol-error": row(R.GeneralFailure, 502, X.NoStatus),
+  "exec-closed": row(R.GeneralFailure, 502, X.NoStatus),
+  "exec-failed": row(R.GeneralFailure, 502, X.NoStatus),
 
   // SSH
   "ssh-key-missing": row(
@@ -270,17 +285,18 @@ export class AwsocksError extends Error {
 
   /** What this failure looks like from outside; that of its root cause where it only wraps one. */
   get outcome(): Outcome {
-    return OUTCOMES[rootCode(this)];
+    return OUTCOMES[this.rootCode];
+  }
+
+  /** Its code; that of its root cause where it only wraps one. */
+  get rootCode(): ErrorCode {
+    const { code, cause } = this;
+    return WRAPPERS.has(code) && cause instanceof AwsocksError ? cause.rootCode : code;
   }
 }
 
 /** Codes that only say "not now" and leave the meaning to their cause. */
 const WRAPPERS: ReadonlySet<ErrorCode> = new Set(["backend-unavailable"]);
-
-function rootCode(error: AwsocksError): ErrorCode {
-  if (WRAPPERS.has(error.code) && error.cause instanceof AwsocksError) return rootCode(error.cause);
-  return error.code;
-}
 
 /** True for an {@linkcode AwsocksError}, with one of the given codes if any are given. */
 export function isAwsocksError(error: unknown, ...codes: ErrorCode[]): error is AwsocksError {
@@ -320,6 +336,19 @@ export function describeError(error: unknown): string {
     const message = (at instanceof Error ? at.message || at.name : String(at)).trim();
     if (!parts.join(": ").toLowerCase().includes(pointOf(message))) parts.push(message);
     at = at instanceof Error ? at.cause : undefined;
+  }
+  return parts.join(": ").replaceAll(/\s*\n\s*/g, " ");
+}
+
+/**
+ * Messages of a failure and of the causes of the project's own making, on one line: what a person is
+ * told. What libraries say in words of theirs is for the log.
+ */
+export function explainError(error: unknown): string {
+  const parts: string[] = [];
+  for (let at: unknown = toAwsocksError(error); at instanceof AwsocksError; at = at.cause) {
+    const { message } = at;
+    if (!parts.some((earlier) => earlier.includes(message))) parts.push(message);
   }
   return parts.join(": ").replaceAll(/\s*\n\s*/g, " ");
 }

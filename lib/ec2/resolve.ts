@@ -115,7 +115,11 @@ async function nameNotFound(name: string, options: ResolveInstanceOptions): Prom
   return new AwsocksError(
     "instance-not-found",
     `No instance in ${region} has the Name tag "${name}"${
-      near.length > 0 ? `; the nearest are ${near.map((other) => `"${other}"`).join(", ")}` : ""
+      near.length > 0
+        ? `; the nearest ${near.length > 1 ? "are" : "is"} ${
+          near.map((other) => `"${other}"`).join(", ")
+        }`
+        : ""
     }`,
     { facts: { name, region } },
   );

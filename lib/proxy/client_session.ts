@@ -4,6 +4,7 @@
  * @module
  */
 
+import { boundOf } from "../backend/direct.ts";
 import {
   AwsocksError,
   type Clock,
@@ -20,7 +21,6 @@ import type { Verify } from "./auth.ts";
 import { BufferedConn } from "./buffered_conn.ts";
 import { type ClientRequest, refusing } from "./client_request.ts";
 import type { Dialed, Dialer } from "./dialer.ts";
-import { boundOf } from "./direct.ts";
 import { isDisconnect } from "./disconnect.ts";
 import type { FailureLog } from "./failure_log.ts";
 import { acceptClient } from "./handshake.ts";

@@ -169,7 +169,7 @@ export class Dialer {
       isUp
         ? new AwsocksError(
           "destination-timeout",
-          `${formatTarget(target)} did not answer within ${limit / 1000} s`,
+          `Cannot connect to ${formatTarget(target)}: no answer within ${limit / 1000} s`,
         )
         : new AwsocksError(
           "backend-unavailable",

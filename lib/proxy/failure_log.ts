@@ -25,7 +25,7 @@ export class FailureLog {
 
   /** A request, or a connection that stood, failed. */
   report(failure: AwsocksError, facts: { client: string; target: Target | undefined }): void {
-    const { code, hint } = failure;
+    const { rootCode: code, hint } = failure;
     const held = this.#limit.pass(`${facts.target?.host ?? ""} ${code}`);
     if (held === undefined) return;
     const fields = {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { toAwsocksError } from "../core/mod.ts";
+import { explainError, toAwsocksError } from "../core/mod.ts";
 import { encodeHead } from "./http_head.ts";
 
 const REASONS: Readonly<Record<number, string>> = {
@@ -24,7 +24,7 @@ const REASONS: Readonly<Record<number, string>> = {
 export function encodeRefusal(error: unknown, method = ""): Uint8Array {
   const failure = toAwsocksError(error);
   const status = failure.outcome.http;
-  const text = `${failure.message}\n${failure.hint && `Hint: ${failure.hint}\n`}`;
+  const text = `${explainError(failure)}\n${failure.hint && `Hint: ${failure.hint}\n`}`;
   const body = new TextEncoder().encode(text);
   const head = encodeHead({
     start: ["HTTP/1.1", String(status), REASONS[status] ?? "Error"],

@@ -5,6 +5,7 @@
  */
 
 import type { Backend } from "../backend/backend.ts";
+import { DIAL_TIMEOUT_MS, DirectBackend } from "../backend/direct.ts";
 import {
   AwsocksError,
   type Clock,
@@ -17,7 +18,6 @@ import type { Mode, Router } from "../routing/mod.ts";
 import { createVerifier, type ProxyAuth } from "./auth.ts";
 import { ClientSession } from "./client_session.ts";
 import { Dialer } from "./dialer.ts";
-import { DIAL_TIMEOUT_MS, DirectBackend } from "./direct.ts";
 import { FailureLog } from "./failure_log.ts";
 import { checkListenAddress, parseListenAddress } from "./listen_address.ts";
 import { Listener } from "./listener.ts";

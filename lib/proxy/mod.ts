@@ -5,7 +5,7 @@
  */
 
 export type { ProxyAuth } from "./auth.ts";
-export { type BoundConn, DirectBackend, type DirectBackendOptions } from "./direct.ts";
+export { type BoundConn, DirectBackend, type DirectBackendOptions } from "../backend/direct.ts";
 export { checkListenAddress, isLoopback, parseListenAddress } from "./listen_address.ts";
 export { createManager, type Manager, type ManagerOptions } from "./manager.ts";
 export { replyName, socks5Connect, Socks5Refusal } from "./socks5_client.ts";

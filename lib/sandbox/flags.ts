@@ -174,7 +174,12 @@ const FLAGS: readonly Flag[] = [
   toggle("delay", "delay", probability, "messages delivered late"),
   toggle("delay-time", "delayTime", time, "how late at most"),
   toggle("cut-every", "cutEvery", cutEvery, "cuts the WebSocket again and again"),
-  toggle("cut-mode", "cutMode", oneOf("bye", "abrupt"), "close code 1000, or no word"),
+  toggle(
+    "cut-mode",
+    "cutMode",
+    oneOf("bye", "abrupt", "stall"),
+    "close code 1000, none, or silence",
+  ),
   toggle("refuse-resume", "refuseResume", time, "ResumeSession fails for so long after a cut"),
   toggle("throttle", "throttle", probability, "API calls answered with a throttling error"),
   toggle("upgrade-errors", "upgradeErrors", count, "upgrades answered with an HTML page"),

@@ -9,7 +9,7 @@ export { MFA_ROLE_ARN, MFA_SERIAL, ROLE_ARN } from "./api/sts.ts";
 export type { SandboxEvent, SandboxEventBody, UpgradeSignature } from "./events.ts";
 export { parseSandboxFlags, SANDBOX_FLAGS, type SandboxFlag } from "./flags.ts";
 export type { Instance, InstanceState } from "./fleet.ts";
-export type { SessionCounters, SessionStatus } from "./gateway/session.ts";
+export type { SessionCounters, SessionStatus } from "./gateway/session_types.ts";
 export { ACCOUNT_ID } from "./identities.ts";
 export {
   type CutEvery,
@@ -20,7 +20,8 @@ export {
   type SandboxOptions,
   type Switches,
 } from "./options.ts";
-export { PRIVATE_URL, type Sandbox, startSandbox } from "./sandbox.ts";
+export type { Sandbox } from "./interface.ts";
+export { PRIVATE_URL, startSandbox } from "./sandbox.ts";
 export type { SessionReport } from "./sessions.ts";
 export { sha256Of } from "./vpc/bytes.ts";
 export { PAGE_TEXT } from "./vpc/page.ts";

@@ -16,8 +16,11 @@ export interface CutEvery {
   readonly unit: "bytes" | "messages" | "ms";
 }
 
-/** How a client's WebSocket is cut: as the service does it, or as a dead network does. */
-export type CutMode = "bye" | "abrupt";
+/**
+ * How a client's WebSocket is cut: with close code 1000 as the service does it, by an end of the TCP
+ * connection without a word, or by a silence in which it stays open, as behind a dead middlebox.
+ */
+export type CutMode = "bye" | "abrupt" | "stall";
 
 /** How the parts of the sandbox behave. Each default is what AWS does today, as far as is known. */
 export interface Switches {

@@ -12,6 +12,7 @@ import { EventHub, type SandboxEvent } from "./events.ts";
 import { Fleet, type Instance } from "./fleet.ts";
 import { GatewayServer } from "./gateway/server.ts";
 import { Identities } from "./identities.ts";
+import type { Sandbox } from "./interface.ts";
 import { generateKeyPair } from "./instance/keys.ts";
 import { Machine } from "./instance/machine.ts";
 import {
@@ -36,59 +37,6 @@ const DEFAULT_REGION = "eu-central-1";
 const DEFAULT_USER = "ec2-user";
 /** What Linux waits for a SYN to be answered: six repetitions, 127 s in all. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 127_000;
-
-/** A running sandbox. */
-export interface Sandbox {
-  /** `http://127.0.0.1:PORT` of the API. */
-  readonly endpoint: string;
-  readonly region: string;
-  /** The environment with which any AWS client finds the sandbox. Holds a secret. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Credentials that the API accepts now. */
-  readonly credentials: Credentials;
-  /** The default target: the first instance. */
-  readonly instanceId: string;
-  /** Its Name tag. */
-  readonly name: string;
-  readonly sshUser: string;
-  /** Private key file of the user, mode 0600; gone after {@linkcode close}. */
-  readonly sshKeyPath: string;
-  /** `SHA256:…` of the default target's host key; empty with a real sshd. */
-  readonly hostKeyFingerprint: string;
-  /** Address of the web site as the default target reaches it. */
-  readonly siteUrl: string;
-  /** Every instance and its state. */
-  instances(): readonly Instance[];
-  /** Every session, live and ended, oldest first. */
-  sessions(): readonly SessionReport[];
-  /** Calls `listener` with everything that happens. */
-  on(listener: (event: SandboxEvent) => void): Disposable;
-  /** Changes how the parts behave from now on; a running agent keeps its own switches. */
-  setFaults(switches: Partial<Switches>): void;
-  /** Cuts the WebSocket of one session's client, or of all. @returns how many were cut */
-  cut(options?: { readonly sessionId?: string; readonly mode?: CutMode }): number;
-  /** Cuts the agent's WebSocket of one session, or of all; agents come back by themselves. */
-  cutAgent(options?: { readonly sessionId?: string }): void;
-  /** Sends `pause_publication` (false) or `start_publication` (true) to both ends of all sessions. */
-  setPublication(running: boolean): void;
-  /** Ends a session as an administrator does. */
-  terminate(sessionId: string, output?: string): void;
-  /** Starts an instance, as StartInstances does. */
-  startInstance(instanceId: string): void;
-  /** Stops an instance, as StopInstances does; its sessions fall silent. */
-  stopInstance(instanceId: string): void;
-  /** Connects or disconnects an instance's agent. */
-  setAgentOnline(instanceId: string, online: boolean): void;
-  /** Gives an instance's SSH server a new host key. @returns its fingerprint */
-  replaceHostKey(instanceId: string): string;
-  /** Replaces the user's credentials; without argument by a new long-lived key. */
-  setCredentials(credentials?: Credentials): Credentials;
-  /** Makes temporary credentials for {@linkcode setCredentials}. @param lifetime in milliseconds */
-  temporaryCredentials(lifetime: number): Credentials;
-  /** Frees everything. Idempotent. */
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
 
 /**
  * Starts a sandbox.
@@ -357,10 +305,13 @@ class RunningSandbox implements Sandbox {
   }
 
   /** A real sshd cannot see the private network: it gets the web site on a loopback port. */
-  async #exposeSite(): Promise<void> {
+  #exposeSite(): void {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.#siteListener = listener;
-    for await (const conn of listener) this.#site.serve(fromDenoConn(conn));
+    const accept = async () => {
+      for await (const conn of listener) this.#site.serve(fromDenoConn(conn));
+    };
+    accept().catch((error) => getLog("sandbox").error("Web site accepts no more", { error }));
   }
 }
 

@@ -8,12 +8,9 @@ import type { Clock } from "../core/mod.ts";
 import { BasicPortSession } from "./agent/port_session.ts";
 import { AgentWorker } from "./agent/worker.ts";
 import type { EventHub } from "./events.ts";
-import {
-  GatewaySession,
-  type Grant,
-  type SessionCounters,
-  type SessionStatus,
-} from "./gateway/session.ts";
+import type { Grant } from "./gateway/admission.ts";
+import { GatewaySession } from "./gateway/session.ts";
+import type { SessionCounters, SessionStatus } from "./gateway/session_types.ts";
 import type { Identity } from "./identities.ts";
 import type { Machine } from "./instance/machine.ts";
 import type { Switches } from "./options.ts";

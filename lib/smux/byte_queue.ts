@@ -4,10 +4,18 @@
  * @module
  */
 
-/** Smallest block that is allocated, so that a peer which sends single bytes costs little more. */
-const BLOCK_BYTES = 4096;
+/** Block for bytes that come in small pieces, so that a stream which holds few takes little. */
+const SMALL_BLOCK_BYTES = 4096;
 
-/** A queue of bytes. Small pieces share blocks: the memory used is a small multiple of the size. */
+/** Block for everything else: the payload of a full frame. */
+const BLOCK_BYTES = 32 * 1024;
+
+/** Blocks that are kept for use again: allocating them anew costs as much as the copying. */
+const MAX_SPARE_BLOCKS = 32;
+
+const spare: Uint8Array[] = [];
+
+/** A queue of bytes. Pieces share blocks: it takes at most a block more than the bytes it holds. */
 export class ByteQueue {
   readonly #blocks: Uint8Array[] = [];
   /** Bytes of the first block that were taken. */
@@ -23,24 +31,20 @@ export class ByteQueue {
 
   /** Adds a copy of the bytes. */
   push(bytes: Uint8Array): void {
-    this.#size += bytes.byteLength;
-    let rest = bytes;
-    const last = this.#blocks.at(-1);
-    if (last && this.#tail < last.byteLength) {
-      const part = rest.subarray(0, last.byteLength - this.#tail);
+    let at = 0;
+    while (at < bytes.byteLength) {
+      let last = this.#blocks.at(-1);
+      if (!last || this.#tail === last.byteLength) {
+        last = newBlock(bytes.byteLength - at);
+        this.#blocks.push(last);
+        this.#tail = 0;
+      }
+      const part = bytes.subarray(at, at + last.byteLength - this.#tail);
       last.set(part, this.#tail);
       this.#tail += part.byteLength;
-      rest = rest.subarray(part.byteLength);
+      at += part.byteLength;
     }
-    if (rest.byteLength === 0) return;
-    if (rest.byteLength >= BLOCK_BYTES) {
-      this.#blocks.push(rest.slice());
-    } else {
-      const block = new Uint8Array(BLOCK_BYTES);
-      block.set(rest);
-      this.#blocks.push(block);
-    }
-    this.#tail = rest.byteLength;
+    this.#size += at;
   }
 
   /**
@@ -62,7 +66,7 @@ export class ByteQueue {
       this.#head = 0;
       done++;
     }
-    if (done > 0) this.#blocks.splice(0, done);
+    if (done > 0) this.#blocks.splice(0, done).forEach(keep);
     this.#size -= filled;
     return filled;
   }
@@ -73,10 +77,18 @@ export class ByteQueue {
    */
   clear(): number {
     const dropped = this.#size;
-    this.#blocks.length = 0;
+    this.#blocks.splice(0).forEach(keep);
     this.#head = 0;
-    this.#tail = 0;
     this.#size = 0;
     return dropped;
   }
+}
+
+function newBlock(wanted: number): Uint8Array {
+  if (wanted <= SMALL_BLOCK_BYTES) return new Uint8Array(SMALL_BLOCK_BYTES);
+  return spare.pop() ?? new Uint8Array(BLOCK_BYTES);
+}
+
+function keep(block: Uint8Array): void {
+  if (block.byteLength === BLOCK_BYTES && spare.length < MAX_SPARE_BLOCKS) spare.push(block);
 }

@@ -19,7 +19,7 @@ import { type SmuxStream, Stream, type StreamHost } from "./stream.ts";
 import { WindowPool } from "./window.ts";
 
 /** Bytes that one read of the connection takes. */
-const READ_BYTES = 128 * 1024;
+const READ_BYTES = 64 * 1024;
 
 /**
  * Control frames that may wait beyond one per open stream. More wait only for a peer that provokes

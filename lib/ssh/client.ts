@@ -238,7 +238,7 @@ class Connection implements SshConnection {
       reason: typeof reason === "number" ? reason : undefined,
       // ssh2 puts this before the server's text.
       description: error.message.replace(/^\(SSH\) Channel open failure: /, ""),
-    }, { cause: error });
+    });
   }
 
   #startKeepAlive(lastInput: () => number): Timer {

@@ -48,6 +48,7 @@ export function packetClasses(codec: ZlibCodec) {
     allocStartKEX = 0;
     readonly _protocol: PacketProtocol;
     readonly #stream = codec.deflate();
+    #closed = false;
 
     constructor(protocol: PacketProtocol) {
       this._protocol = protocol;
@@ -59,6 +60,8 @@ export function packetClasses(codec: ZlibCodec) {
 
     finalize(payload: Uint8Array, force?: boolean): Uint8Array {
       if (this._protocol._kexinit !== undefined && !force) return payload;
+      // Channels may still want to say goodbye; the cipher, which is as dead, drops the packet.
+      if (this.#closed) return payload;
       const packed = this.#stream.write(payload);
       const packet = this._protocol._cipher.allocPacket(packed.byteLength);
       packet.set(packed, PAYLOAD_OFFSET);
@@ -66,6 +69,7 @@ export function packetClasses(codec: ZlibCodec) {
     }
 
     cleanup(): void {
+      this.#closed = true;
       this.#stream.close();
     }
   }

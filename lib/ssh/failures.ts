@@ -75,8 +75,11 @@ function handshakeError(message: string, facts: HandshakeFacts, cause?: unknown)
   });
 }
 
-/** The server refused every key, or ended the connection because it has seen enough of them. */
-function authError(facts: HandshakeFacts, cause: unknown): AwsocksError {
+/**
+ * The server refused every key, or ended the connection because it has seen enough of them. ssh2's own
+ * error says nothing more, so that it is no cause worth a mention.
+ */
+function authError(facts: HandshakeFacts): AwsocksError {
   // The server would have taken this key, had the passphrase been right.
   const locked = facts.asides.find((aside) => isAwsocksError(aside, "ssh-key-passphrase"));
   if (isAwsocksError(locked)) return locked;
@@ -91,7 +94,6 @@ function authError(facts: HandshakeFacts, cause: unknown): AwsocksError {
   parts.push(...facts.asides.map(describeError));
   const needsOther = facts.methods.length > 0 && !facts.methods.includes("publickey");
   return new AwsocksError("ssh-auth-failed", parts.join("; "), {
-    cause,
     ...(needsOther
       ? { hint: "only public keys are supported; allow them in its sshd_config" }
       : {}),
@@ -102,9 +104,9 @@ function authError(facts: HandshakeFacts, cause: unknown): AwsocksError {
 /** What ended a handshake; `error` is undefined when the connection just ended. */
 export function handshakeFailure(error: unknown, facts: HandshakeFacts): AwsocksError {
   if (error instanceof AwsocksError) return error;
-  if (levelOf(error) === "client-authentication") return authError(facts, error);
+  if (levelOf(error) === "client-authentication") return authError(facts);
   if (facts.phase === "authentication" && isDisconnect(error)) {
-    const failure = authError(facts, error);
+    const failure = authError(facts);
     return new AwsocksError(failure.code, `${failure.message}; it says: ${reasonText(error)}`, {
       cause: error,
       facts: failure.facts,
@@ -115,11 +117,7 @@ export function handshakeFailure(error: unknown, facts: HandshakeFacts): Awsocks
     // Either the end of the connection, or bytes that are no identification string (RFC 4253, 4.2).
     const ended = error === undefined || levelOf(error) === "protocol";
     return ended
-      ? handshakeError(
-        `The connection ended ${PHASES.banner}${notSsh(facts)}`,
-        facts,
-        error,
-      )
+      ? handshakeError(`The connection ended ${PHASES.banner}${notSsh(facts)}`, facts)
       : handshakeError(
         `The other side is not an SSH server: ${reasonText(error)}${notSsh(facts)}`,
         facts,

@@ -5,7 +5,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import { AwsocksError, getLog } from "../core/mod.ts";
+import { AwsocksError, type ErrorCode, getLog } from "../core/mod.ts";
 import type { Identity } from "./identity.ts";
 import { KeyError } from "./key_error.ts";
 import { type KeyOutline, outlineKey, parsePrivateKey, type PrivateKey } from "./private_key.ts";
@@ -162,12 +162,8 @@ function keyError(label: string, error: unknown): unknown {
 }
 
 async function readKeyFile(path: string): Promise<string> {
-  const failed = (why: string, cause?: unknown) =>
-    new AwsocksError(
-      cause instanceof Deno.errors.NotFound ? "ssh-key-missing" : "ssh-key-invalid",
-      `Cannot read SSH key ${path}: ${why}`,
-      { ...(cause === undefined ? {} : { cause }), facts: { path } },
-    );
+  const failed = (why: string, code: ErrorCode = "ssh-key-invalid") =>
+    new AwsocksError(code, `Cannot read SSH key ${path}: ${why}`, { facts: { path } });
   try {
     const { isFile, size } = await Deno.stat(path);
     if (!isFile) throw failed("not a file");
@@ -175,11 +171,11 @@ async function readKeyFile(path: string): Promise<string> {
     return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof AwsocksError) throw error;
-    if (error instanceof Deno.errors.NotFound) throw failed("no such file", error);
+    if (error instanceof Deno.errors.NotFound) throw failed("no such file", "ssh-key-missing");
     if (
       error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable
-    ) throw failed("permission denied", error);
-    throw failed(error instanceof Error ? error.message : String(error), error);
+    ) throw failed("permission denied");
+    throw failed(error instanceof Error ? error.message : String(error));
   }
 }
 

@@ -98,11 +98,7 @@ const SILENT_HINT =
   "an older sshd says so when it cannot resolve the name, or when AllowTcpForwarding or PermitOpen forbid it";
 
 /** The failure of a dial as the outside sees it. */
-export function openFailureError(
-  target: Target,
-  failure: OpenFailure,
-  options: ErrorOptions = {},
-): AwsocksError {
+export function openFailureError(target: Target, failure: OpenFailure): AwsocksError {
   const code = codeOf(failure, target);
   const silent = code === "destination-failed" &&
     failure.reason === OpenFailureReason.ConnectFailed &&
@@ -111,7 +107,6 @@ export function openFailureError(
     code,
     `Cannot connect to ${formatTarget(target)}: ${explain(failure, code)}`,
     {
-      ...options,
       ...(silent ? { hint: SILENT_HINT } : {}),
       facts: { host: target.host, port: target.port, reason: failure.reason },
     },

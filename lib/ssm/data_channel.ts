@@ -133,12 +133,7 @@ export class DataChannel implements Conn {
       return await withDeadline(
         this.#options.clock,
         handshake,
-        () =>
-          new AwsocksError(
-            "session-handshake-failed",
-            `The agent did not complete the handshake within ${handshake / 1000} s`,
-            { facts: { sessionId: this.sessionId } },
-          ),
+        () => this.#overdue(),
         () => this.#handshaken.promise,
         options.signal,
       );
@@ -361,6 +356,19 @@ export class DataChannel implements Conn {
   }
 
   // The end
+
+  /** The handshake took too long: at the agent, unless the way there was not even open. */
+  #overdue(): AwsocksError {
+    const limit = `${this.#timing.handshake / 1000} s`;
+    const cause = this.#link.lastError;
+    return new AwsocksError(
+      "session-handshake-failed",
+      cause === undefined
+        ? `The agent did not complete the handshake within ${limit}`
+        : `The data channel could not be opened within ${limit}`,
+      { facts: { sessionId: this.sessionId }, ...(cause !== undefined && { cause }) },
+    );
+  }
 
   #silent(): AwsocksError {
     return new AwsocksError(

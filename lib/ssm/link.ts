@@ -60,6 +60,7 @@ export class Link {
   #heard = false;
   #heardAt = 0;
   #resumes = 0;
+  #lastError: unknown;
 
   /** @param grant what StartSession handed out */
   constructor(grant: SessionGrant, options: LinkOptions, events: LinkEvents) {
@@ -88,6 +89,11 @@ export class Link {
     return this.#heardAt;
   }
 
+  /** Why the latest dial or resume failed; undefined once a socket is open. */
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
   /** Times it came back. */
   get resumes(): number {
     return this.#resumes;
@@ -98,7 +104,7 @@ export class Link {
     this.#dial(this.#grant).catch((error) => {
       if (this.#abort.signal.aborted) return;
       if (isFinal(error)) return this.#fail(error, false);
-      this.#log("could not connect", error);
+      this.#failed("could not connect", error);
       void this.#resume(this.#backoff.next());
     });
   }
@@ -143,6 +149,7 @@ export class Link {
     if (this.#abort.signal.aborted) return socket.close();
     this.#grant = grant;
     this.#socket = socket;
+    this.#lastError = undefined;
     this.#reading = true;
     this.#heardAt = clock.monotonic();
     this.#ping = clock.every(timing.ping, () => this.#sendPing());
@@ -219,7 +226,7 @@ export class Link {
           return this.#fail(resumeFailed(sessionId, error), false);
         }
         delay = this.#backoff.next();
-        this.#log(`could not resume, next try in ${(delay / 1000).toFixed(1)} s`, error);
+        this.#failed(`could not resume, next try in ${(delay / 1000).toFixed(1)} s`, error);
       }
     }
   }
@@ -229,7 +236,8 @@ export class Link {
     this.#events.failed(error, over);
   }
 
-  #log(what: string, error: unknown): void {
+  #failed(what: string, error: unknown): void {
+    this.#lastError = error;
     log.info("Session {sessionId}: {what}: {reason}", {
       sessionId: this.#grant.sessionId,
       what,

@@ -158,12 +158,12 @@ Deno.test("serviceFailure() says what was tried, on what, where and why", () => 
     serviceFailure({ code: code!, message: message!, status: 400 }, context).message
   );
   assert.deepEqual(messages, [
-    "The SSM agent on i-0abc is not connected in eu-west-1: i-0abc is not connected",
+    "The SSM agent on i-0abc in eu-west-1 is not connected",
     "The AWS credentials do not allow ssm:StartSession on i-0abc in eu-west-1: User: jane is not authorized",
     "AWS does not accept the credentials for ssm:StartSession on i-0abc in eu-west-1: The security token included in the request is invalid",
     "The AWS credentials have expired, so ssm:StartSession on i-0abc failed: The security token included in the request is expired",
     "The endpoint of ssm:StartSession does not serve the region eu-west-1: Credential should be scoped to a valid region",
-    "There is no instance i-0abc in eu-west-1: The instance ID 'i-0abc' does not exist",
+    "There is no instance i-0abc in eu-west-1",
     "AWS throttled ssm:StartSession on i-0abc in eu-west-1: Rate exceeded",
     "ssm:StartSession on i-0abc in eu-west-1 failed with InvalidDocument: Document with name x does not exist",
     "ssm:StartSession on i-0abc in eu-west-1 failed with InvalidDocument",

@@ -4,6 +4,7 @@ import {
   describeError,
   type ErrorCode,
   ExitCode,
+  explainError,
   isAwsocksError,
   outcomeOf,
   OUTCOMES,
@@ -53,6 +54,21 @@ Deno.test("toAwsocksError() keeps its own, knows aborts and time-outs, and wraps
   assert.ok(isAwsocksError(wrapped, "config-unreadable", "usage"));
   assert.equal(wrapped.message, "disk full");
   assert.equal(toAwsocksError("text").message, "text");
+});
+
+Deno.test("a failure that only wraps another has the other's meaning", () => {
+  const cause = new AwsocksError("agent-offline", "The agent is offline", {
+    cause: new Error("ECONNRESET"),
+  });
+  const wrapped = new AwsocksError("backend-unavailable", "No way in", { cause });
+  assert.equal(wrapped.rootCode, "agent-offline");
+  assert.equal(wrapped.outcome, OUTCOMES["agent-offline"]);
+  assert.equal(explainError(wrapped), "No way in: The agent is offline");
+  assert.equal(
+    new AwsocksError("backend-unavailable", "No way in").rootCode,
+    "backend-unavailable",
+  );
+  assert.equal(explainError(new Error("a\n b")), "a b");
 });
 
 Deno.test("describeError() joins the chain on one line without repeating itself", () => {

@@ -109,10 +109,10 @@ Deno.test("resolveInstance() asks nobody about a single hit", async () => {
 });
 
 Deno.test.each([
-  ["bastian", '; the nearest are "bastion"'],
+  ["bastian", '; the nearest is "bastion"'],
   ["web", '; the nearest are "web-1", "web-2"'],
   ["web-9*", '; the nearest are "web-1", "web-2"'],
-  ["build", '; the nearest are "Build Server"'],
+  ["build", '; the nearest is "Build Server"'],
   ["database-primary", ""],
 ])("resolveInstance() suggests for the unknown Name tag %s%s", async (name, suggestion) => {
   const error = await failure(resolveInstance({ ec2: fleet(), name }));

@@ -290,6 +290,17 @@ sandboxTest(
   },
 );
 
+sandboxTest("a stalled WebSocket stays open and answers nothing", async (sandbox) => {
+  const { grant, peer } = await opened(sandbox);
+  assert.equal(await peer.ping(5000), true);
+  assert.equal(sandbox.cut({ mode: "stall" }), 1);
+  assert.equal(await peer.ping(100), false);
+  peer.send(PayloadType.Output, "SSH-2.0-test\r\n", 1);
+  using second = await Peer.open(await resumeSession(sandbox, grant.sessionId));
+  await second.acknowledged(second.send(PayloadType.Output, "SSH-2.0-test\r\n", 1));
+  await peer.close();
+});
+
 sandboxTest("messages can be kept for a client that is away", async (sandbox) => {
   const grant = await startSession(sandbox);
   await new Promise((resolve) => setTimeout(resolve, 50));

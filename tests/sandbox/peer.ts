@@ -128,6 +128,21 @@ export class Peer implements Disposable {
     return this.#sequence;
   }
 
+  /** Sends a ping; resolves with whether a pong came within `ms` milliseconds. */
+  ping(ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const limit = setTimeout(() => settle(false), ms);
+      const settle = (answered: boolean) => {
+        clearTimeout(limit);
+        this.#socket.off("pong", onPong);
+        resolve(answered);
+      };
+      const onPong = () => settle(true);
+      this.#socket.on("pong", onPong);
+      this.#socket.ping();
+    });
+  }
+
   sendText(text: string): void {
     this.#socket.send(text);
   }

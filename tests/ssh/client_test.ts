@@ -146,6 +146,20 @@ async function channelMessages(server: SshServer): Promise<string[]> {
   return received;
 }
 
+Deno.test("a channel closes without a word once its connection has ended", async () => {
+  for (const compression of [false, true]) {
+    await using it = await connected({ ...echo, compress: ["zlib@openssh.com", "none"] }, {
+      compression,
+    });
+    const conn = await it.ssh.dial(target);
+    it.server.close();
+    await it.ssh.closed;
+    await assert.rejects(conn.read(new Uint8Array(1)));
+    conn.close();
+    await conn.closeWrite();
+  }
+});
+
 Deno.test("nothing is sent on a channel after its close", async (t) => {
   const channels: ServerChannel[] = [];
   await using it = await connected({ onDial: (_request, accept) => channels.push(accept()) });

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { generateKeyPairSync } from "node:crypto";
 import { AwsocksError, configureLogging, isAwsocksError } from "../../lib/core/mod.ts";
 import { identityFromText, loadIdentity, loadSsh2 } from "../../lib/ssh/mod.ts";
+import { newEd25519 } from "./new_key.ts";
 
 const PASSPHRASE = "correct horse";
 
@@ -10,8 +11,8 @@ const { ssh2 } = await loadSsh2();
 
 /** A new Ed25519 key in OpenSSH's format. */
 function opensshKey(passphrase?: string): { private: string; public: string } {
-  return ssh2.utils.generateKeyPairSync(
-    "ed25519",
+  return newEd25519(
+    ssh2,
     passphrase === undefined ? {} : { passphrase, cipher: "aes256-ctr", rounds: 2 },
   );
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { isAwsocksError } from "../../lib/core/mod.ts";
 import { findIdentities, type Identity, loadSsh2 } from "../../lib/ssh/mod.ts";
 import { fakeAgent, identitiesAnswer } from "./fake_agent.ts";
+import { newEd25519 } from "./new_key.ts";
 
 const windows = Deno.build.os === "windows";
 const { ssh2 } = await loadSsh2();
@@ -12,8 +13,8 @@ interface TestKey {
 }
 
 function makeKey(passphrase?: string): TestKey {
-  const { private: text, public: line } = ssh2.utils.generateKeyPairSync(
-    "ed25519",
+  const { private: text, public: line } = newEd25519(
+    ssh2,
     passphrase === undefined ? {} : { passphrase, cipher: "aes256-ctr", rounds: 1 },
   );
   return { text, publicKey: Uint8Array.fromBase64(line.split(" ")[1]!) };

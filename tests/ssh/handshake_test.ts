@@ -22,6 +22,7 @@ import {
 import { MAX_AUTH_ATTEMPTS, SIGN_TIMEOUT_MS } from "../../lib/ssh/handshake.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { anyIdentity, privateKeyText, serveSsh, trustAll } from "./server.ts";
+import { newEd25519 } from "./new_key.ts";
 
 async function options(more: Partial<ConnectSshOptions> = {}): Promise<ConnectSshOptions> {
   return {
@@ -405,7 +406,7 @@ Deno.test("connectSsh() passes on why the transport failed", async () => {
 /** An identity with a key pair of its own. */
 async function other(label: string): Promise<Identity> {
   const { ssh2 } = await loadSsh2();
-  return await identityFromText(ssh2.utils.generateKeyPairSync("ed25519").private, label);
+  return await identityFromText(newEd25519(ssh2).private, label);
 }
 
 Deno.test("connectSsh() authenticates with every type of key", async () => {

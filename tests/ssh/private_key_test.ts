@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { KeyError } from "../../lib/ssh/key_error.ts";
 import { outlineKey, parsePrivateKey, type RsaHash } from "../../lib/ssh/private_key.ts";
 import { loadSsh2 } from "../../lib/ssh/mod.ts";
+import { newEd25519 } from "./new_key.ts";
 
 const PASSPHRASE = "correct horse";
 
@@ -152,7 +153,7 @@ Deno.test("parsePrivateKey() meets damaged keys with a KeyError", async () => {
   const { ssh2 } = await loadSsh2();
   const texts = [
     ...Object.values(PAIRS).flatMap((key) => Object.values(formatsOf(key))),
-    ssh2.utils.generateKeyPairSync("ed25519").private,
+    newEd25519(ssh2).private,
     String(
       PAIRS["ssh-ed25519"]!.export({
         type: "pkcs8",

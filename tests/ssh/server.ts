@@ -19,6 +19,7 @@ import {
   identityFromText,
   loadSsh2,
 } from "../../lib/ssh/mod.ts";
+import { newEd25519 } from "./new_key.ts";
 
 /** What the server does with a channel that the client wants. */
 export type OnDial = (
@@ -61,7 +62,9 @@ export async function privateKeyText(type: string): Promise<string> {
       : type === "ecdsa"
       ? { bits: 256 }
       : {};
-    text = ssh2.utils.generateKeyPairSync(type as "ed25519", options as never).private;
+    text = type === "ed25519"
+      ? newEd25519(ssh2).private
+      : ssh2.utils.generateKeyPairSync(type as "ecdsa", options as never).private;
     keys.set(type, text);
   }
   return text;

@@ -332,6 +332,24 @@ Deno.test("channel_closed ends the session: clean without text, an error with it
   assert.equal((await failed.channel.closed).output, "Unable to connect to specified port");
 });
 
+Deno.test("open() tells a gateway that lets nobody in from an agent that is silent", async () => {
+  for (const failures of [0, 1000]) {
+    const { gateway, channel, clock } = fixture();
+    const cause = new AwsocksError("aws-unavailable", "HTTP status 503");
+    for (let i = 0; i < failures; i++) gateway.dialFailures.push(cause);
+    const opening = assert.rejects(channel.open(), (error: unknown) => {
+      const message = failures > 0
+        ? "The data channel could not be opened within 30 s"
+        : "The agent did not complete the handshake within 30 s";
+      return isAwsocksError(error, "session-handshake-failed") && error.message === message &&
+        error.cause === (failures > 0 ? cause : undefined);
+    });
+    await clock.advance(30_000);
+    await opening;
+    await stop(channel);
+  }
+});
+
 Deno.test("channel_closed before the handshake fails open() with the agent's text", async () => {
   const { gateway, channel } = fixture();
   const opening = channel.open();

@@ -20,6 +20,12 @@ const FLAGS = [
 
 /** Runs it once, with a profile and home directory inside `folder`. */
 export async function chromium(folder: string, args: readonly string[]): Promise<Ran> {
+  const ran = await runOnce(folder, args);
+  // Interfaces that come and go elsewhere on the machine make it drop what it loads.
+  return ran.stderr.includes("ERR_NETWORK_CHANGED") ? await runOnce(folder, args) : ran;
+}
+
+async function runOnce(folder: string, args: readonly string[]): Promise<Ran> {
   const home = await Deno.makeTempDir({ dir: folder, prefix: "home-" });
   const env = { HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home };
   return await run("chromium", [...FLAGS, `--user-data-dir=${home}/data`, ...args], {

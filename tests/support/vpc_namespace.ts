@@ -83,12 +83,13 @@ export class Vpc implements AsyncDisposable {
     await ip("link", "add", outside, "type", "veth", "peer", "name", inside);
     await ip("link", "set", inside, "netns", this.#name);
     await ip("addr", "add", `${this.#neighbour}/30`, "dev", outside);
-    await ip("link", "set", outside, "up");
+    // Without an IPv6 address of its own, whose arrival would make browsers load their page anew.
+    await ip("link", "set", outside, "addrgenmode", "none", "up");
     await ip("-n", this.#name, "addr", "add", `${this.address}/30`, "dev", inside);
     await ip("-n", this.#name, "link", "set", inside, "up");
     await ip("-n", this.#name, "link", "set", "lo", "up");
     await ip("-n", this.#name, "route", "add", `${ABSENT_HOST}/32`, "dev", inside);
-    const script = new URL("./vpc_site.ts", import.meta.url).pathname;
+    const script = new URL("./web_site.ts", import.meta.url).pathname;
     this.#site = this.#spawn([Deno.execPath(), "run", "-A", script, VPC_TEXT], "stdout");
     await firstLine(this.#site.stdout);
     await this.startSshd();

@@ -149,7 +149,12 @@ export class AgentWorker {
     }
     if (this.#ended) return { succeeded: true, output: "" };
     this.#session = this.#options.createSession(clientVersion);
-    return await this.#session.run(this.#outgoing);
+    try {
+      return await this.#session.run(this.#outgoing);
+    } catch (error) {
+      getLog("sandbox").error("Session failed inside the sandbox", { error });
+      return { succeeded: false, output: "" };
+    }
   }
 
   async #handshake(): Promise<string> {

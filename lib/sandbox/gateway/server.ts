@@ -15,7 +15,8 @@ import { SignatureFault, verifySignature } from "../api/signature.ts";
 import type { UpgradeSignature } from "../events.ts";
 import type { Identities } from "../identities.ts";
 import type { Switches } from "../options.ts";
-import type { ClientSocket, GatewaySession } from "./session.ts";
+import type { GatewaySession } from "./session.ts";
+import type { ClientSocket } from "./session_types.ts";
 
 /** How long a client may take for OpenDataChannel, in milliseconds. */
 const OPEN_TIMEOUT_MS = 10_000;

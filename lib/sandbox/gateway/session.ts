@@ -8,66 +8,20 @@
 import { type Clock, getLog, type Timer } from "../../core/mod.ts";
 import { MessageType } from "../../ssm/constants.ts";
 import { decodeMessage } from "../../ssm/message.ts";
-import type { AgentCounters, AgentWorker, AgentWorkerOptions } from "../agent/worker.ts";
-import type { EventHub, UpgradeSignature } from "../events.ts";
+import type { AgentWorker, AgentWorkerOptions } from "../agent/worker.ts";
+import type { EventHub } from "../events.ts";
 import type { Frame } from "../frame.ts";
 import type { CutMode, Switches } from "../options.ts";
 import type { Random } from "../random.ts";
+import { Admission, type Grant } from "./admission.ts";
 import { FaultPipe } from "./fault_pipe.ts";
 import { channelClosed, publication } from "./service_messages.ts";
-
-/** Session states of the API. */
-export type SessionStatus = "Connecting" | "Connected" | "Disconnected" | "Terminated";
-
-/** What `StartSession` and `ResumeSession` hand out. */
-export interface Grant {
-  readonly sessionId: string;
-  readonly streamUrl: string;
-  readonly tokenValue: string;
-}
-
-/** A client's WebSocket as the session uses it. */
-export interface ClientSocket {
-  readonly signature: UpgradeSignature;
-  send(bytes: Uint8Array): void;
-  close(code: number, reason: string): void;
-  terminate(): void;
-  /** Stops and continues reading. */
-  pause(): void;
-  resume(): void;
-}
-
-/** What a session is about. */
-export interface SessionFacts {
-  readonly sessionId: string;
-  readonly instanceId: string;
-  readonly document: string;
-  readonly reason: string;
-  /** ARN of the caller. */
-  readonly owner: string;
-}
-
-/** What passed through a session. */
-export interface SessionCounters extends AgentCounters {
-  /** WebSockets that a client has opened with a good token. */
-  readonly webSockets: number;
-  /** Of those, the ones whose upgrade request was signed. */
-  readonly signedWebSockets: number;
-  /** Times that the gateway cut the client off. */
-  readonly cuts: number;
-  readonly messagesFromClient: number;
-  readonly messagesToClient: number;
-  readonly bytesFromClient: number;
-  readonly bytesToClient: number;
-  /** Messages from the client that were none; always 0 with a correct client. */
-  readonly malformed: number;
-  /** Messages lost because one side was not connected. */
-  readonly lost: number;
-  readonly dropped: number;
-  readonly duplicated: number;
-  readonly reordered: number;
-  readonly delayed: number;
-}
+import type {
+  ClientSocket,
+  SessionCounters,
+  SessionFacts,
+  SessionStatus,
+} from "./session_types.ts";
 
 /** Options of {@linkcode GatewaySession}. */
 export interface GatewaySessionOptions {
@@ -93,14 +47,13 @@ const KEPT_MESSAGES = 10_000;
 const AGENT_RECONNECT_MS = [100, 199] as const;
 const BYE = { code: 1000, reason: "Bye" } as const;
 const TOO_BIG = 1009;
-const CELL_BYTES = 34;
-const TOKEN_BYTES = 300;
 
 /** A session. */
 export class GatewaySession {
   readonly facts: SessionFacts;
   readonly startedAt: number;
   readonly #options: GatewaySessionOptions;
+  readonly #admission: Admission;
   readonly #toClient: FaultPipe;
   readonly #toAgent: FaultPipe;
   readonly #timers = new Set<Timer>();
@@ -118,11 +71,8 @@ export class GatewaySession {
   #worker: AgentWorker | undefined;
   #agentConnected = false;
   #client: ClientSocket | undefined;
-  #clientId: string | undefined;
   #kept: Frame[] = [];
   #clientPaused = false;
-  #cell = "";
-  #token: { readonly value: string; readonly expires: number } | undefined;
   #sinceOpen = { bytes: 0, messages: 0 };
   #cutTimer: Timer | undefined;
   #lastInput: number;
@@ -134,6 +84,7 @@ export class GatewaySession {
     const { clock, switches } = options;
     this.facts = options.facts;
     this.#options = options;
+    this.#admission = new Admission({ ...options, sessionId: options.facts.sessionId });
     this.startedAt = clock.now();
     this.#lastInput = clock.monotonic();
     const pipe = (deliver: (frame: Frame) => void) =>
@@ -173,19 +124,10 @@ export class GatewaySession {
     };
   }
 
-  /** Makes a token and, unless told otherwise, a new URL. Only the latest grant lets a client in. */
+  /** Makes a new grant, which counts as input for the idle timer. */
   grant(): Grant {
-    const { clock, origin, random, switches } = this.#options;
-    const { newUrl, tokenLifetime } = switches();
-    if (this.#cell === "" || newUrl) this.#cell = cellNumber(random);
-    const value = toBase64(random.bytes(TOKEN_BYTES));
-    this.#token = { value, expires: clock.monotonic() + tokenLifetime };
-    this.#lastInput = clock.monotonic();
-    return {
-      sessionId: this.facts.sessionId,
-      streamUrl: `${origin}${this.#streamPath()}`,
-      tokenValue: value,
-    };
+    this.#lastInput = this.#options.clock.monotonic();
+    return this.#admission.grant();
   }
 
   /** True while ResumeSession must fail because of the switch `refuseResume`. */
@@ -193,9 +135,9 @@ export class GatewaySession {
     return this.#options.clock.monotonic() < this.#refuseResumeUntil;
   }
 
-  /** True for the path and query of the latest grant, with or without a signature in the query. */
+  /** True for the path and query of the latest grant, while the session lives. */
   admits(pathAndQuery: string): boolean {
-    return !this.#ended && pathAndQuery.split("&X-Amz-")[0] === this.#streamPath();
+    return !this.#ended && this.#admission.admits(pathAndQuery);
   }
 
   /**
@@ -203,12 +145,11 @@ export class GatewaySession {
    * @returns why the client is refused, or undefined and the client is in
    */
   open(socket: ClientSocket, text: string): string | undefined {
-    const refusal = this.#checkOpen(text);
+    const refusal = this.#ended ? "The session has ended" : this.#admission.open(text);
     if (refusal) return refusal;
     // A client that comes back before its old WebSocket was seen to die replaces it.
     if (this.#client) this.#detach(1000, "sandbox").terminate();
     this.#client = socket;
-    this.#token = undefined;
     this.#status = "Connected";
     this.#sinceOpen = { bytes: 0, messages: 0 };
     this.#counters.webSockets++;
@@ -267,7 +208,9 @@ export class GatewaySession {
     this.#refuseResumeUntil = clock.monotonic() + switches().refuseResume;
     const socket = this.#detach(mode === "bye" ? BYE.code : 1006, "sandbox");
     if (mode === "bye") socket.close(BYE.code, BYE.reason);
-    else socket.terminate();
+    else if (mode === "abrupt") socket.terminate();
+    // A socket that nobody reads answers no ping and notices no close.
+    else socket.pause();
     return true;
   }
 
@@ -302,7 +245,6 @@ export class GatewaySession {
     const { clock, events, random } = this.#options;
     this.#ended = { at: clock.now(), output };
     this.#status = "Terminated";
-    this.#token = undefined;
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
     this.#worker?.close();
@@ -325,24 +267,6 @@ export class GatewaySession {
     this.#client = undefined;
     this.end("");
     this.#toClient.clear();
-  }
-
-  #checkOpen(text: string): string | undefined {
-    let json: Record<string, unknown>;
-    try {
-      json = JSON.parse(text);
-    } catch {
-      return "OpenDataChannel is not JSON";
-    }
-    const field = (name: string) => typeof json[name] === "string" ? json[name] as string : "";
-    if (field("MessageSchemaVersion") !== "1.0") return "MessageSchemaVersion is not 1.0";
-    if (field("RequestId").length < 16) return "RequestId is too short";
-    if (field("ClientId") === "") return "ClientId is missing";
-    if (!this.#token || field("TokenValue") !== this.#token.value) return "Token is invalid";
-    if (this.#token.expires < this.#options.clock.monotonic()) return "Token has expired";
-    this.#clientId ??= field("ClientId");
-    if (field("ClientId") !== this.#clientId) return "ClientId has changed";
-    return undefined;
   }
 
   #startAgent(): void {
@@ -470,21 +394,4 @@ export class GatewaySession {
     this.#timers.add(timer);
     return timer;
   }
-
-  #streamPath(): string {
-    const { sessionId } = this.facts;
-    return `/v1/data-channel/${sessionId}?role=publish_subscribe&cell-number=${this.#cell}`;
-  }
-}
-
-/** Routing data of a stream URL: base64 as it is, so that a client which re-encodes it is found out. */
-function cellNumber(random: Random): string {
-  for (;;) {
-    const cell = toBase64(random.bytes(CELL_BYTES));
-    if (cell.includes("+") && cell.includes("/")) return cell;
-  }
-}
-
-function toBase64(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, BackendState, DialOptions } from "../backend/backend.ts";
+import type { Backend, BackendState, DialOptions } from "./backend.ts";
 import {
   AwsocksError,
   type Clock,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ATTEMPT_DELAY_MS, connectFirst, interleave } from "../../lib/proxy/happy_eyeballs.ts";
+import { ATTEMPT_DELAY_MS, connectFirst, interleave } from "../../lib/backend/happy_eyeballs.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 /** Attempts that a test settles by hand. */

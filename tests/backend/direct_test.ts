@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { type ErrorCode, readAll, writeAll } from "../../lib/core/mod.ts";
-import { boundOf, DirectBackend } from "../../lib/proxy/direct.ts";
-import { connectError, lookupError } from "../../lib/proxy/direct_errors.ts";
+import { boundOf, DirectBackend } from "../../lib/backend/direct.ts";
+import { connectError, lookupError } from "../../lib/backend/direct_errors.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
-import { text, utf8 } from "./bytes.ts";
-import { echoServer } from "./loopback.ts";
+import { text, utf8 } from "../proxy/bytes.ts";
+import { echoServer } from "../proxy/loopback.ts";
 
 /** An address where nobody listens. */
 async function deadPort(): Promise<number> {
