@@ -159,6 +159,11 @@ export class DataChannel implements Conn {
     await this.#sender.drained();
   }
 
+  /** Resolves when the agent has acknowledged everything written so far, or the channel has ended. */
+  acknowledged(): Promise<void> {
+    return this.#sender.acknowledged();
+  }
+
   /** Ends the session in the background; {@linkcode shutdown} waits for it. */
   close(): void {
     void this.shutdown();
