@@ -9,6 +9,7 @@ import type { AwsNetwork } from "../aws/mod.ts";
 import { AwsocksError, type Clock, systemClock } from "../core/mod.ts";
 import type { Settings } from "../config/mod.ts";
 import type { CredentialManager } from "../credentials/mod.ts";
+import type { HostKeyVerifier, Identity } from "../ssh/mod.ts";
 import type { Backend } from "./backend.ts";
 import type { OpenCarrier } from "./carrier.ts";
 import type { ChooseInstance } from "./instance.ts";
@@ -21,9 +22,32 @@ export interface BackendPrompts {
   readonly passphrase?: (path: string) => Promise<string | undefined>;
 }
 
+/** The settings that concern this backend. */
+export type AwsBackendSettings = Pick<
+  Settings,
+  | "instanceId"
+  | "name"
+  | "sshUser"
+  | "sshKey"
+  | "sshKeyPassphrase"
+  | "knownHosts"
+  | "autoStart"
+  | "autoStop"
+  | "remotePort"
+  | "compression"
+  | "connectTimeout"
+  | "endpoints"
+>;
+
+/** An sshd, as known hosts files name it. */
+export interface SshServer {
+  readonly instanceId: string;
+  readonly port: number;
+}
+
 /** Options of {@linkcode createAwsBackend}. */
 export interface AwsBackendOptions {
-  readonly settings: Settings;
+  readonly settings: AwsBackendSettings;
   /** AWS region, from the settings or wherever else the AWS tools find it. */
   readonly region: string | undefined;
   readonly credentials: CredentialManager;
@@ -37,6 +61,12 @@ export interface AwsBackendOptions {
   readonly home?: string;
   /** File that records host keys trusted on first use; default in the XDG state directory. */
   readonly trustedHostsFile?: string;
+  /** Keys to log in with; default those that the settings, the ssh-agent and the home directory have. */
+  readonly identities?: (options: { signal: AbortSignal }) => Promise<readonly Identity[]>;
+  /** Who knows host keys; default known hosts files. */
+  readonly hostKeys?: (server: SshServer) => HostKeyVerifier;
+  /** Called after each change of state or of the latest failure. Must not throw. */
+  readonly onChange?: () => void;
   readonly clock?: Clock;
 }
 
@@ -53,6 +83,7 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
     name: "ssh",
     clock,
     connectTimeout: settings.connectTimeout * 1000,
+    onChange: options.onChange,
     open: async (openOptions) => (await load()).open(openOptions),
     onClose: async () => await (await parts)?.close(),
   });

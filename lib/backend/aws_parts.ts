@@ -15,7 +15,7 @@ import {
 } from "../ssh/mod.ts";
 import { SsmClient } from "../ssm/client.ts";
 import { createSocketConnector } from "../ssm/mod.ts";
-import type { AwsBackendOptions, Parts } from "./aws_backend.ts";
+import type { AwsBackendOptions, Parts, SshServer } from "./aws_backend.ts";
 import { InstanceKeeper } from "./instance.ts";
 import { openSshCarrier } from "./ssh_carrier.ts";
 
@@ -59,18 +59,27 @@ export function createParts(
     caCerts: network.caCerts,
   });
   let identities: Promise<readonly Identity[]> | undefined;
-  const keys = () =>
-    identities ??= findIdentities({
+  const find = options.identities ?? (() =>
+    findIdentities({
       explicit: settings.sshKey,
       passphrase: settings.sshKeyPassphrase,
       askPassphrase: prompts.passphrase,
       home,
       agentSocket: env.SSH_AUTH_SOCK,
       clock,
-    }).catch((error) => {
+    }));
+  const keys = (signal: AbortSignal) =>
+    identities ??= find({ signal }).catch((error) => {
       identities = undefined; // a key that is put there meanwhile is found next time
       throw error;
     });
+  const hostKeys = options.hostKeys ?? ((server: SshServer) =>
+    createHostKeyVerifier({
+      ...server,
+      ownFile: options.trustedHostsFile ??
+        ownKnownHostsFile({ xdgStateHome: env.XDG_STATE_HOME, home }),
+      knownHostsFile: settings.knownHosts ?? `${home}/.ssh/known_hosts`,
+    }));
   /** What the user may mend while we run is looked at anew. */
   const reconsider = (error: unknown) => {
     if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) identities = undefined;
@@ -80,7 +89,7 @@ export function createParts(
     async open({ signal }) {
       try {
         // Before anything is started at AWS: a missing key is the cheaper failure.
-        const usable = await keys();
+        const usable = await keys(signal);
         const instance = await keeper.ready(signal);
         return await openSshCarrier({
           session: { service: ssm, connect, clock },
@@ -88,13 +97,7 @@ export function createParts(
           port: settings.remotePort,
           user: settings.sshUser,
           identities: usable,
-          hostKeys: createHostKeyVerifier({
-            instanceId: instance.id,
-            port: settings.remotePort,
-            ownFile: options.trustedHostsFile ??
-              ownKnownHostsFile({ xdgStateHome: env.XDG_STATE_HOME, home }),
-            knownHostsFile: settings.knownHosts ?? `${home}/.ssh/known_hosts`,
-          }),
+          hostKeys: hostKeys({ instanceId: instance.id, port: settings.remotePort }),
           compression: settings.compression,
           clock,
           signal,

@@ -25,4 +25,6 @@ export interface Carrier {
 }
 
 /** Makes a carrier; aborting the signal leaves nothing behind. */
-export type OpenCarrier = (options: { signal: AbortSignal }) => Promise<Carrier>;
+export type OpenCarrier<C extends Carrier = Carrier> = (
+  options: { signal: AbortSignal },
+) => Promise<C>;

@@ -20,6 +20,7 @@ const LASTING: readonly ErrorCode[] = [
   "instance-start-failed",
   "agent-offline",
   "session-handshake-failed",
+  "tunnel-incompatible",
   "ssh-key-missing",
   "ssh-key-invalid",
   "ssh-key-passphrase",
@@ -32,7 +33,13 @@ const LASTING: readonly ErrorCode[] = [
 ];
 
 /** Failures that say the carrier died under a dial, so that another may still serve it. */
-export const CARRIER_GONE: readonly ErrorCode[] = ["ssh-closed", "session-closed", "session-lost"];
+export const CARRIER_GONE: readonly ErrorCode[] = [
+  "ssh-closed",
+  "session-closed",
+  "session-lost",
+  "tunnel-closed",
+  "tunnel-protocol-error",
+];
 
 /** True for a failure that waiting does not mend. */
 export function isLasting(error: unknown): boolean {

@@ -5,7 +5,13 @@
  * @module
  */
 
-export { type AwsBackendOptions, type BackendPrompts, createAwsBackend } from "./aws_backend.ts";
+export {
+  type AwsBackendOptions,
+  type AwsBackendSettings,
+  type BackendPrompts,
+  createAwsBackend,
+  type SshServer,
+} from "./aws_backend.ts";
 export type { Backend, BackendState, DialOptions } from "./backend.ts";
 export type { Carrier, OpenCarrier } from "./carrier.ts";
 export { type BoundConn, DirectBackend, type DirectBackendOptions } from "./direct.ts";

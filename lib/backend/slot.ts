@@ -26,37 +26,37 @@ const SETTLED_AFTER = 10_000;
 const PACE_INTERVAL = 250;
 
 /** What a slot tells its pool. */
-export interface SlotEvents {
+export interface SlotEvents<C extends Carrier = Carrier> {
   /** Its carrier is up. */
-  up(slot: Slot): void;
+  up(slot: Slot<C>): void;
   /**
    * Its carrier has ended.
    * @returns false to give the slot up instead of opening another carrier
    */
-  down(slot: Slot): boolean;
+  down(slot: Slot<C>): boolean;
   /**
    * An attempt has failed.
    * @returns false to give the slot up instead of trying again
    */
-  failed(slot: Slot, error: AwsocksError): boolean;
+  failed(slot: Slot<C>, error: AwsocksError): boolean;
   /** It holds nothing any more and does nothing any more. */
-  ended(slot: Slot): void;
+  ended(slot: Slot<C>): void;
 }
 
 /** Options of {@linkcode Slot}. */
-export interface SlotOptions {
+export interface SlotOptions<C extends Carrier = Carrier> {
   readonly clock: Clock;
-  readonly open: OpenCarrier;
+  readonly open: OpenCarrier<C>;
 }
 
 /** Keeps one carrier up until it is stopped or given up. */
-export class Slot {
-  readonly #options: SlotOptions;
-  readonly #events: SlotEvents;
+export class Slot<C extends Carrier = Carrier> {
+  readonly #options: SlotOptions<C>;
+  readonly #events: SlotEvents<C>;
   readonly #abort = new AbortController();
   readonly #backoff = new Backoff({ initial: 1000, max: 60_000 });
   readonly #done: Promise<void>;
-  #carrier: Carrier | undefined;
+  #carrier: C | undefined;
   #reserved = 0;
   #idleSince: number;
   #suspectAt: number | undefined;
@@ -64,7 +64,7 @@ export class Slot {
   #attemptEnded = -Infinity;
   #wake: (() => void) | undefined;
 
-  constructor(options: SlotOptions, events: SlotEvents) {
+  constructor(options: SlotOptions<C>, events: SlotEvents<C>) {
     this.#options = options;
     this.#events = events;
     this.#idleSince = options.clock.monotonic();
@@ -72,7 +72,7 @@ export class Slot {
   }
 
   /** The carrier, while it is up. */
-  get carrier(): Carrier | undefined {
+  get carrier(): C | undefined {
     return this.#carrier;
   }
 
@@ -152,7 +152,7 @@ export class Slot {
     await Promise.resolve(); // the pool gets to know the slot before its first event
     const { signal } = this.#abort;
     while (!signal.aborted) {
-      let carrier: Carrier;
+      let carrier: C;
       try {
         carrier = await this.#options.open({ signal });
       } catch (error) {
@@ -168,7 +168,7 @@ export class Slot {
   }
 
   /** @returns whether to go on */
-  async #serve(carrier: Carrier): Promise<boolean> {
+  async #serve(carrier: C): Promise<boolean> {
     const { clock } = this.#options;
     const { signal } = this.#abort;
     if (!signal.aborted) {

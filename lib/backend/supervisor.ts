@@ -20,7 +20,7 @@ import {
   withDeadline,
 } from "../core/mod.ts";
 import type { Backend, BackendState, DialOptions } from "./backend.ts";
-import type { OpenCarrier } from "./carrier.ts";
+import type { Carrier, OpenCarrier } from "./carrier.ts";
 import { CARRIER_GONE, isLasting } from "./failures.ts";
 import { growth, leastBurdened } from "./pool.ts";
 import { Slot, type SlotEvents } from "./slot.ts";
@@ -38,10 +38,10 @@ const HEDGE_AFTER = 2500;
 const SHRINK_INTERVAL = 15_000;
 
 /** Options of {@linkcode SupervisedBackend}. */
-export interface SupervisorOptions {
+export interface SupervisorOptions<C extends Carrier = Carrier> {
   readonly name: string;
   readonly clock: Clock;
-  readonly open: OpenCarrier;
+  readonly open: OpenCarrier<C>;
   /** Milliseconds that a dial waits for a carrier. */
   readonly connectTimeout: number;
   /** Most carriers at a time; default 1. */
@@ -50,15 +50,20 @@ export interface SupervisorOptions {
   readonly quietTime?: number;
   /** Runs once, after the last carrier has ended; for auto-stop. Failures are logged. */
   readonly onClose?: () => Promise<void>;
+  /** Called after each change of state or of the latest failure. Must not throw. */
+  readonly onChange?: (() => void) | undefined;
 }
 
 /** A backend over a pool of carriers. */
-export class SupervisedBackend implements Backend {
+export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   readonly name: string;
-  readonly #options: SupervisorOptions;
+  readonly #options: SupervisorOptions<C>;
   readonly #max: number;
-  readonly #machine = new StateMachine((from, to) => log.debug("{from} → {to}", { from, to }));
-  readonly #slots: Slot[] = [];
+  readonly #machine = new StateMachine((from, to) => {
+    log.debug("{from} → {to}", { from, to });
+    this.#options.onChange?.();
+  });
+  readonly #slots: Slot<C>[] = [];
   readonly #growBackoff = new Backoff({ initial: 5000, max: 120_000 });
   /** Replaced whenever something changes; what waits looks again. */
   #turn = Promise.withResolvers<void>();
@@ -69,7 +74,7 @@ export class SupervisedBackend implements Backend {
   #shrink: Timer | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(options: SupervisorOptions) {
+  constructor(options: SupervisorOptions<C>) {
     this.name = options.name;
     this.#options = options;
     this.#max = options.maxCarriers ?? 1;
@@ -93,11 +98,20 @@ export class SupervisedBackend implements Backend {
     (await this.#ready(options.signal, true)).release();
   }
 
-  async dial(target: Target, options: DialOptions = {}): Promise<Conn> {
+  dial(target: Target, options: DialOptions = {}): Promise<Conn> {
+    return this.#over((slot) => this.#dialOver(slot, target, options), options);
+  }
+
+  /** Does something with a carrier, waiting for one as {@linkcode dial} does. */
+  use<T>(work: (carrier: C) => Promise<T>, options: DialOptions = {}): Promise<T> {
+    return this.#over((slot) => work(slot.carrier!), options);
+  }
+
+  async #over<T>(work: (slot: Slot<C>) => Promise<T>, options: DialOptions): Promise<T> {
     for (let attempt = 1;; attempt++) {
       const slot = await this.#ready(options.signal, false);
       try {
-        return await this.#dialOver(slot, target, options);
+        return await work(slot);
       } catch (error) {
         const again = error === HEDGE || isAwsocksError(error, ...CARRIER_GONE);
         if (attempt > this.#max || !again || options.signal?.aborted) throw unhedged(error);
@@ -136,7 +150,7 @@ export class SupervisedBackend implements Backend {
    * Dials over one carrier. Where there is another one, a carrier that neither answers nor moves a byte
    * is left for it: its instance may be gone without a word.
    */
-  async #dialOver(slot: Slot, target: Target, options: DialOptions): Promise<Conn> {
+  async #dialOver(slot: Slot<C>, target: Target, options: DialOptions): Promise<Conn> {
     const others = this.#up.some((other) => other !== slot && other.healthy);
     if (!others) return await slot.dial(target, options);
     const bytes = slot.carrier?.bytes;
@@ -156,7 +170,7 @@ export class SupervisedBackend implements Backend {
   }
 
   /** Waits a moment for a carrier under which a dial has failed to notice its own end. */
-  async #settled(slot: Slot): Promise<void> {
+  async #settled(slot: Slot<C>): Promise<void> {
     const { carrier } = slot;
     if (!carrier || !slot.healthy) return;
     const abort = new AbortController();
@@ -167,12 +181,12 @@ export class SupervisedBackend implements Backend {
     abort.abort();
   }
 
-  get #up(): Slot[] {
+  get #up(): Slot<C>[] {
     return this.#slots.filter((slot) => slot.carrier);
   }
 
   /** A reserved slot whose carrier is up; a failure that waiting does not mend comes at once. */
-  async #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<Slot> {
+  async #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<Slot<C>> {
     signal?.throwIfAborted();
     const best = leastBurdened(this.#up);
     if (best && (best.load === 0 || !this.#mayGrow())) {
@@ -194,7 +208,7 @@ export class SupervisedBackend implements Backend {
   }
 
   /** A carrier of its own if one comes up in time, else the least burdened. */
-  async #ownOrShared(signal: AbortSignal | undefined): Promise<Slot> {
+  async #ownOrShared(signal: AbortSignal | undefined): Promise<Slot<C>> {
     const { clock } = this.#options;
     const end = clock.monotonic() + GROW_GRACE;
     const abort = new AbortController();
@@ -220,7 +234,7 @@ export class SupervisedBackend implements Backend {
     }
   }
 
-  async #first(signal: AbortSignal, anyFailure: boolean): Promise<Slot> {
+  async #first(signal: AbortSignal, anyFailure: boolean): Promise<Slot<C>> {
     let failures = this.#failures;
     if (!this.#request() && isLasting(this.#lastError)) throw this.#unavailable();
     for (;;) {
@@ -298,7 +312,7 @@ export class SupervisedBackend implements Backend {
     }
   }
 
-  readonly #events: SlotEvents = {
+  readonly #events: SlotEvents<C> = {
     up: () => {
       this.#lastError = undefined;
       this.#growBackoff.reset();
@@ -312,8 +326,11 @@ export class SupervisedBackend implements Backend {
       return last;
     },
     failed: (slot, error) => {
-      this.#lastError = this.#up.length > 0 ? this.#lastError : error;
       this.#failures++;
+      if (this.#up.length === 0) {
+        this.#lastError = error;
+        this.#options.onChange?.();
+      }
       const needed = this.#up.length === 0 && slot === this.#slots[0];
       if (!needed) {
         const ms = this.#growBackoff.next();

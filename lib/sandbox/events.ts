@@ -69,6 +69,13 @@ export type SandboxEventBody =
     /** `open`, or why not, in the words of the SSH server. */
     readonly result: string;
   }
+  /** A channel that was open has ended, and with it the connection to the destination. */
+  | {
+    readonly type: "channel-closed";
+    readonly instanceId: string;
+    readonly host: string;
+    readonly port: number;
+  }
   /** The agent has connected to the destination of a port session, or not. */
   | {
     readonly type: "port-connection";

@@ -46,6 +46,7 @@ export type Command = typeof Command[keyof typeof Command];
 
 /** A frame. */
 export interface Frame {
+  /** What it is for. */
   readonly command: Command;
   /** 0 to 2³² − 1; 0 names no stream. */
   readonly streamId: number;
@@ -122,6 +123,7 @@ export class FrameParser {
   #left = 0;
   #streamId = 0;
 
+  /** @param version that every frame must have */
   constructor(version: SmuxVersion) {
     this.#version = version;
   }

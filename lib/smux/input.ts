@@ -50,7 +50,7 @@ export class StreamInput {
     if (this.#end) return true;
     if (this.#options.window?.receive(bytes.byteLength) === false) return false;
     let rest = bytes;
-    if (this.#into && this.#queue.size === 0) {
+    if (this.#into) {
       // Straight into the buffer of the read that waits: it goes on after this chunk, so that
       // several frames can fill it.
       const part = rest.subarray(0, this.#into.byteLength - this.#filled);

@@ -27,15 +27,20 @@ export interface SmuxOptions {
   /**
    * What FIN means. True: the end of the sender's output, the other direction goes on. False: the end
    * of the stream, as SSM agents take it; `closeWrite()` then sends nothing, since a FIN would cut off
-   * the answer. Default: true for version 2, false for version 1.
+   * the answer, and whoever called it sees to it that the stream is closed should the peer never end
+   * it. Default: true for version 2, false for version 1.
    */
   readonly halfClose?: boolean;
-  /** Longest PSH payload sent, 1 to 65,535 bytes; default 32,768. */
+  /**
+   * Longest PSH payload sent, 1 to 65,535 bytes; default 32,768. Four such frames go into one write
+   * of the connection, and that is what a new stream may have to wait for: take less on a slow one.
+   */
   readonly maxFrameSize?: number;
   /**
    * Version 1: unread bytes of all streams beyond which the session stops reading, by up to one
    * read; default 4 MiB. Version 2: bytes by which the windows of all streams together may exceed
-   * their initial 256 KiB each; default 32 MiB.
+   * their initial 256 KiB each; default 32 MiB. Nothing the peer does can make it hold more than this
+   * and the initial windows of its streams.
    */
   readonly maxReceiveBuffer?: number;
   /**

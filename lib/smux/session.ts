@@ -9,12 +9,19 @@
  * @module
  */
 
-import { AwsocksError, type Conn, getLog, isAwsocksError, writeAll } from "../core/mod.ts";
-import type { Timer } from "../core/mod.ts";
+import {
+  AwsocksError,
+  type Conn,
+  getLog,
+  isAwsocksError,
+  type Timer,
+  writeAll,
+} from "../core/mod.ts";
 import { AcceptQueue } from "./accept_queue.ts";
 import { Command, type Frame, FrameParser, readUpdate } from "./frame.ts";
 import { type SmuxOptions, type SmuxSettings, smuxSettings } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import { Signal } from "./signal.ts";
 import { type SmuxStream, Stream, type StreamHost } from "./stream.ts";
 import { WindowPool } from "./window.ts";
 
@@ -103,9 +110,7 @@ export class Session implements SmuxSession {
         this.#buffered += change;
         if (change < 0) this.#wakeReader.set();
       },
-      onOver: (stream) => {
-        if (this.#streams.get(stream.id) === stream) this.#streams.delete(stream.id);
-      },
+      onOver: (stream) => void this.#streams.delete(stream.id),
     };
     const { keepAlive, clock } = settings;
     if (keepAlive) this.#keepAlive = clock.every(keepAlive.interval, () => this.#tick());
@@ -298,26 +303,6 @@ export class Session implements SmuxSession {
         facts: { timeout: keepAlive.timeout },
       }),
     );
-  }
-}
-
-/** A flag that can be waited for. Set while nobody waits, it is seen by the next who does. */
-class Signal {
-  #set = false;
-  #waiter: PromiseWithResolvers<void> | undefined;
-
-  set(): void {
-    this.#set = true;
-    this.#waiter?.resolve();
-  }
-
-  async wait(): Promise<void> {
-    if (!this.#set) {
-      this.#waiter = Promise.withResolvers<void>();
-      await this.#waiter.promise;
-      this.#waiter = undefined;
-    }
-    this.#set = false;
   }
 }
 

@@ -18,6 +18,7 @@ import {
   toAwsocksError,
   withDeadline,
 } from "../core/mod.ts";
+import { dataBeforeHandshake, overdue, silent } from "./channel_failures.ts";
 import {
   CHANNEL_TIMING,
   type ChannelEnd,
@@ -93,7 +94,10 @@ export class DataChannel implements Conn {
       ...options,
       link: this.#link,
       timing: this.#timing,
-      onSilence: () => this.#finish({ by: "lost", output: "", error: this.#silent() }),
+      onSilence: () => {
+        const error = silent(this.sessionId, this.#timing.silence);
+        this.#finish({ by: "lost", output: "", error });
+      },
     });
     this.#handshaken.promise.catch(() => {}); // observed by open(), if it is called at all
   }
@@ -133,7 +137,7 @@ export class DataChannel implements Conn {
       return await withDeadline(
         this.#options.clock,
         handshake,
-        () => this.#overdue(),
+        () => overdue(this.sessionId, handshake, this.#link.lastError),
         () => this.#handshaken.promise,
         options.signal,
       );
@@ -161,7 +165,7 @@ export class DataChannel implements Conn {
 
   /** Resolves when the agent has acknowledged everything written so far, or the channel has ended. */
   acknowledged(): Promise<void> {
-    return this.#sender.acknowledged();
+    return this.#sender.delivered();
   }
 
   /** Ends the session in the background; {@linkcode shutdown} waits for it. */
@@ -302,7 +306,7 @@ export class DataChannel implements Conn {
     const { payload, payloadType } = message;
     switch (payloadType) {
       case PayloadType.Output:
-        if (!this.#complete) throw this.#dataBeforeHandshake();
+        if (!this.#complete) throw dataBeforeHandshake(this.sessionId);
         this.#outputSeen = true;
         this.#counters.receivedBytes += payload.byteLength;
         this.#input.push(payload);
@@ -319,14 +323,6 @@ export class DataChannel implements Conn {
     }
   }
 
-  #dataBeforeHandshake(): AwsocksError {
-    return new AwsocksError(
-      "session-handshake-failed",
-      "The agent sent data without a handshake: it is too old for port sessions",
-      { facts: { sessionId: this.sessionId }, hint: "update the SSM agent to 3.0.222.0 or later" },
-    );
-  }
-
   #handleHandshakeRequest(payload: Uint8Array): void {
     // A second response under a new number would block the agent's reader for ever.
     if (this.#info) return;
@@ -338,7 +334,7 @@ export class DataChannel implements Conn {
 
   #handleHandshakeComplete(payload: Uint8Array): void {
     if (this.#complete) return;
-    if (!this.#info) throw this.#dataBeforeHandshake();
+    if (!this.#info) throw dataBeforeHandshake(this.sessionId);
     const { customerMessage } = parseHandshakeComplete(payload);
     if (customerMessage) log.info("Session Manager says: {customerMessage}", { customerMessage });
     this.#complete = true;
@@ -361,27 +357,6 @@ export class DataChannel implements Conn {
   }
 
   // The end
-
-  /** The handshake took too long: at the agent, unless the way there was not even open. */
-  #overdue(): AwsocksError {
-    const limit = `${this.#timing.handshake / 1000} s`;
-    const cause = this.#link.lastError;
-    return new AwsocksError(
-      "session-handshake-failed",
-      cause === undefined
-        ? `The agent did not complete the handshake within ${limit}`
-        : `The data channel could not be opened within ${limit}`,
-      { facts: { sessionId: this.sessionId }, ...(cause !== undefined && { cause }) },
-    );
-  }
-
-  #silent(): AwsocksError {
-    return new AwsocksError(
-      "session-lost",
-      `The agent has been silent for ${this.#timing.silence / 1000} s`,
-      { facts: { sessionId: this.sessionId } },
-    );
-  }
 
   #finish(end: ChannelEnd): void {
     if (this.#state === "closed") return;

@@ -166,7 +166,7 @@ export class Sender {
   }
 
   /** Resolves when everything written so far is acknowledged, whatever is written later, or at the end. */
-  acknowledged(): Promise<void> {
+  delivered(): Promise<void> {
     if (this.ended) return Promise.resolve();
     const reached = Promise.withResolvers<void>();
     this.#marks.push({

@@ -6,7 +6,7 @@
  */
 
 import type { Buffer } from "node:buffer";
-import type { ClientRequest, IncomingMessage } from "node:http";
+import type { Agent, ClientRequest, IncomingMessage } from "node:http";
 import type { ClientOptions, WebSocket } from "ws";
 import { AwsocksError, type CredentialSource, toAwsocksError } from "../core/mod.ts";
 
@@ -85,18 +85,29 @@ export function createSocketConnector(options: ConnectorOptions): SocketConnecto
       perMessageDeflate: false,
       followRedirects: false,
     };
-    const proxy = options.proxyFor(url);
-    if (proxy) {
-      const { HttpsProxyAgent } = await import("https-proxy-agent");
-      clientOptions.agent = new HttpsProxyAgent(proxy);
-    }
+    const agent = await agentFor(url, options);
+    if (agent) clientOptions.agent = agent;
     if (options.caCerts.length > 0) {
       const { rootCertificates } = await import("node:tls");
-      clientOptions.ca = [...rootCertificates, ...options.caCerts];
+      // In one text: of a list, Deno before 2.8 takes the first entry only.
+      clientOptions.ca = [...rootCertificates, ...options.caCerts].join("\n");
     }
     signal?.throwIfAborted();
     return await dial(() => new WebSocket(url, clientOptions), url, events, signal);
   };
+}
+
+/** Who opens the connection below the WebSocket; undefined for the library itself. */
+async function agentFor(url: string, options: ConnectorOptions): Promise<Agent | undefined> {
+  const proxy = options.proxyFor(url);
+  if (proxy) {
+    const { HttpsProxyAgent } = await import("https-proxy-agent");
+    return new HttpsProxyAgent(proxy);
+  }
+  if (!/^wss:/i.test(url)) return undefined;
+  // The library's own way to open TLS fails on Deno before 2.8.
+  const https = await import("node:https");
+  return new https.Agent();
 }
 
 /** A URL that carries a signature in its query is sent as it is. */

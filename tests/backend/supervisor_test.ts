@@ -284,3 +284,45 @@ Deno.test("a carrier that opens while the backend closes is closed", async () =>
   await done;
   assert.equal(carrier.closes, 1);
 });
+
+Deno.test("use() does anything with the carrier, and again with the next one when it dies", async () => {
+  const { backend, carriers } = fixture();
+  assert.equal(await backend.use((carrier) => Promise.resolve(carrier.name)), "carrier-1");
+  let tries = 0;
+  const used = await backend.use((carrier) => {
+    if (++tries > 1) return Promise.resolve(carrier.name);
+    carriers[0]!.die(fails("tunnel-closed"));
+    return Promise.reject(fails("tunnel-closed"));
+  }).catch((error) => error);
+  assert.equal(used, "carrier-2");
+  await backend.close();
+});
+
+Deno.test("onChange tells of every state and failure", async () => {
+  const seen: [BackendState, string | undefined][] = [];
+  const clock = new FakeClock();
+  let attempts = 0;
+  const carrier = new FakeCarrier("only");
+  const backend: SupervisedBackend = new SupervisedBackend({
+    name: "test",
+    clock,
+    connectTimeout: 120_000,
+    open: () =>
+      ++attempts === 1 ? Promise.reject(fails("aws-unreachable")) : Promise.resolve(carrier),
+    onChange: () => {
+      const { lastError } = backend;
+      seen.push([backend.state, isAwsocksError(lastError) ? lastError.code : undefined]);
+    },
+  });
+  const { done } = dialing(backend);
+  await settle();
+  await clock.advance(2000);
+  await done;
+  await backend.close();
+  assert.deepEqual(seen, [
+    ["initializing", undefined],
+    ["initializing", "aws-unreachable"],
+    ["active", undefined],
+    ["closed", undefined],
+  ]);
+});

@@ -9,6 +9,8 @@ import { PAGE_TEXT } from "../../lib/sandbox/mod.ts";
 import { generateKeyPair } from "../../lib/sandbox/instance/keys.ts";
 import { COMPILE_NEED, compiled } from "../support/compiled.ts";
 import { curl, interopTest, need, note, type Ran, run } from "../support/external.ts";
+import { FOREIGN_NEEDS, FOREIGN_TEXT, startForeignService } from "../support/foreign_service.ts";
+import { makePrivateCa } from "../support/private_ca.ts";
 import { type ProgramOptions, runProgram, startProgram } from "../support/program.ts";
 
 const PAGE = "http://hello.sandbox.internal/";
@@ -165,6 +167,31 @@ interopTest(
     }
   },
 );
+
+interopTest("compiled: reaches another implementation of AWS over TLS", [
+  ...NEEDS,
+  ...FOREIGN_NEEDS,
+  need("openssl"),
+], async () => {
+  const binary = await compiled("awsocks");
+  const folder = await Deno.makeTempDir({ prefix: "awsocks-compiled-" });
+  try {
+    const ca = await makePrivateCa(folder, ["IP:127.0.0.1"]);
+    await using service = await startForeignService({ tls: ca });
+    const args = ["start", ...service.args, "-l", "127.0.0.1:0", "--no-lazy"];
+    const env = { ...service.env, AWS_CA_BUNDLE: ca.bundle };
+    await using program = startProgram(args, { binary, env });
+    const [, port] = await program.saw(/listens on 127\.0\.0\.1:(\d+)/);
+    const page = await curl(["--socks5-hostname", `127.0.0.1:${port}`, service.site]);
+    assert.ok(page.stdout.includes(FOREIGN_TEXT), page.stderr);
+    const ended = await program.stop();
+    assert.equal(ended.code, 0, ended.stderr);
+    const { sessions } = await service.report();
+    assert.deepEqual(sessions.map(({ live }) => live), [false]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
 
 interopTest("compiled: start-up time", NEEDS, async () => {
   const binary = await compiled("awsocks");

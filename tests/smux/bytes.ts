@@ -75,7 +75,7 @@ export function framesOf(version: SmuxVersion, bytes: Uint8Array): Frame[] {
 export function cutting(conn: Conn, seed: number): Conn {
   const next = random(seed);
   const part = (bytes: Uint8Array) =>
-    bytes.subarray(0, Math.max(1, Math.ceil(bytes.byteLength * next() ** 4)));
+    bytes.subarray(0, Math.ceil(next() * (next() < 0.5 ? bytes.byteLength : 20)) || 1);
   return {
     read: (into) => conn.read(part(into)),
     write: (data) => conn.write(part(data)),

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { connPair, isAwsocksError, readAll, writeAll } from "../../lib/core/mod.ts";
-import { Command, createSmuxSession, encodeFrame, type SmuxStream } from "../../lib/smux/mod.ts";
+import {
+  Command,
+  createSmuxSession,
+  encodeFrame,
+  readUpdate,
+  type SmuxStream,
+} from "../../lib/smux/mod.ts";
 import { smuxSettings } from "../../lib/smux/options.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { pattern, toHex, update } from "./bytes.ts";
@@ -167,7 +173,7 @@ Deno.test("a connection that fails gives its failure as the cause", async () => 
   assert.equal(reason.cause, failure);
 });
 
-Deno.test("an end that the connection has not taken fails with it, even if the peer has ended too", async () => {
+Deno.test("an end that the connection has not taken fails with it, the peer having ended before", async () => {
   const [a, b] = connPair();
   using session = createSmuxSession({ ...a, write: () => new Promise<never>(() => {}) }, {
     role: "server",
@@ -183,6 +189,54 @@ Deno.test("an end that the connection has not taken fails with it, even if the p
   assert.equal(session.streams, 1);
   b.close();
   await ending;
+});
+
+Deno.test("an end that the connection has not taken fails with it, even after the peer's end", async () => {
+  const [a, b] = connPair();
+  using session = createSmuxSession({ ...a, write: () => new Promise<never>(() => {}) }, {
+    role: "server",
+    version: 2,
+    keepAlive: false,
+  });
+  await writeAll(b, encodeFrame(2, Syn, 3));
+  const stream = await acceptOne(session);
+  const ending = assert.rejects(stream.closeWrite(), closedError);
+  await writeAll(b, encodeFrame(2, Fin, 3));
+  assert.equal(await stream.read(new Uint8Array(1)), null);
+  assert.equal(session.streams, 0);
+  b.close();
+  await ending;
+});
+
+Deno.test("a stream that is over lets another have its share of the receive buffer", async () => {
+  using pair = withRawPeer({ role: "server", version: 2, maxReceiveBuffer: 262_144 });
+  const { session, peer } = pair;
+  const windowAfter = async (id: number) => {
+    await peer.send(encodeFrame(2, Syn, id));
+    for (let i = 0; i < 5; i++) await peer.send(encodeFrame(2, Psh, id, new Uint8Array(40_000)));
+    const stream = await acceptOne(session);
+    await settle();
+    assert.equal(await stream.read(new Uint8Array(200_000)), 200_000);
+    const frame = (await peer.next())!;
+    return { stream, window: readUpdate(frame.payload).window };
+  };
+  const first = await windowAfter(3);
+  assert.equal(first.window, 524_288);
+  assert.equal((await windowAfter(5)).window, 262_144);
+  first.stream.close();
+  assert.deepEqual(await peer.expect(2), [[Nop, 3, 0], [Fin, 3, 0]]);
+  assert.equal((await windowAfter(7)).window, 524_288);
+});
+
+Deno.test("close() drops the streams that nobody has taken", async () => {
+  using pair = withRawPeer({ role: "server", version: 2 });
+  const { session, peer } = pair;
+  await peer.send(encodeFrame(2, Syn, 3), encodeFrame(2, Psh, 3, pattern(1, 0, 9)));
+  await settle();
+  assert.equal(session.buffered, 9);
+  session.close();
+  assert.equal(session.buffered, 0);
+  for await (const _ of session.accept()) assert.fail("nothing to accept");
 });
 
 Deno.test("open() gives up when told, and leaves no stream behind", async () => {

@@ -20,8 +20,6 @@ export const FOREIGN_TEXT = "Hello from behind a foreign service";
 export interface ForeignSession {
   readonly id: string;
   readonly live: boolean;
-  /** `flag` or `api` when the client ended it. */
-  readonly ended_by: string | null;
   /** Successful calls of ResumeSession. */
   readonly resumes: number;
   /** Different ClientIds. */

@@ -65,6 +65,8 @@ export interface Stack extends AsyncDisposable {
   readonly home: string;
   /** Everything logged so far, oldest first. */
   readonly log: readonly LogLine[];
+  /** The first line, past or to come, whose message matches. @throws Error after ten seconds */
+  logged(message: RegExp): Promise<LogLine>;
   /** Stops the proxy as a signal does, the sandbox lives on. Idempotent. */
   stop(): Promise<void>;
   /** Stops everything and removes the home directory. Idempotent. */
@@ -73,11 +75,11 @@ export interface Stack extends AsyncDisposable {
 
 /** Starts a sandbox and a proxy that uses it. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const log: LogLine[] = [];
+  const log = new LogMemory();
   await configureLogging({
     level: options.logLevel ?? "info",
     format: "json",
-    write: (line) => void log.push(JSON.parse(line) as LogLine),
+    write: (line) => log.add(JSON.parse(line) as LogLine),
   });
   const sandbox = await startSandbox(options.sandbox);
   const home = await Deno.makeTempDir({ prefix: "awsocks-stack-" });
@@ -99,7 +101,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       backend,
       manager,
       home,
-      log,
+      log: log.lines,
+      logged: (message) => log.find(message),
       stop,
       close: closeAll,
       [Symbol.asyncDispose]: closeAll,
@@ -107,6 +110,41 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   } catch (error) {
     await closeAll();
     throw error;
+  }
+}
+
+/** Milliseconds to wait for a line of the log. */
+const LOG_LIMIT = 10_000;
+
+/** The log of a stack. */
+class LogMemory {
+  readonly lines: LogLine[] = [];
+  readonly #waiting = new Set<(line: LogLine) => void>();
+
+  add(line: LogLine): void {
+    this.lines.push(line);
+    for (const look of this.#waiting) look(line);
+  }
+
+  find(pattern: RegExp): Promise<LogLine> {
+    const known = this.lines.find(({ message }) => pattern.test(message));
+    if (known) return Promise.resolve(known);
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        clearTimeout(limit);
+        this.#waiting.delete(look);
+      };
+      const limit = setTimeout(() => {
+        settle();
+        reject(new Error(`No line of the log matches ${pattern}`));
+      }, LOG_LIMIT);
+      const look = (line: LogLine) => {
+        if (!pattern.test(line.message)) return;
+        settle();
+        resolve(line);
+      };
+      this.#waiting.add(look);
+    });
   }
 }
 

@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { type Conn, readAll, writeAll } from "../../lib/core/mod.ts";
-import { sha256Of } from "../../lib/sandbox/mod.ts";
+import { PAGE_TEXT, sha256Of } from "../../lib/sandbox/mod.ts";
 import { blocksOf } from "../../lib/sandbox/vpc/bytes.ts";
 import { connectThrough, type Stack } from "./stack.ts";
 
@@ -26,6 +26,17 @@ export interface TransferOptions {
 /** Longest head of an HTTP answer. */
 const MAX_HEAD_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
+
+/** Fetches the private page over one new connection. */
+export async function getPage(stack: Pick<Stack, "proxy">): Promise<void> {
+  const conn = await connectThrough(stack, SITE);
+  try {
+    await request(conn, "GET /");
+    assert.match(new TextDecoder().decode(await readAll(conn)), new RegExp(PAGE_TEXT));
+  } finally {
+    conn.close();
+  }
+}
 
 /** Downloads over one new connection. @throws AssertionError unless every byte came in its place */
 export async function download(stack: Stack, options: TransferOptions): Promise<void> {

@@ -160,5 +160,6 @@ export class SshServer {
     }
     tell("open");
     await relay(channel.accept(), conn);
+    events.emit({ type: "channel-closed", instanceId, host, port });
   }
 }
