@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ErrorCode, isAwsocksError } from "../core/mod.ts";
+import { type AwsocksError, type ErrorCode, isAwsocksError } from "../core/mod.ts";
 
 /** Failures that waiting does not mend: a request gets them at once instead of at its deadline. */
 const LASTING: readonly ErrorCode[] = [
@@ -44,4 +44,9 @@ export const CARRIER_GONE: readonly ErrorCode[] = [
 /** True for a failure that waiting does not mend. */
 export function isLasting(error: unknown): boolean {
   return isAwsocksError(error, ...LASTING);
+}
+
+/** True for a failure of the destination, which says nothing against the way to it. */
+export function isAboutDestination(error: unknown): error is AwsocksError {
+  return isAwsocksError(error) && error.code.startsWith("destination-");
 }

@@ -74,10 +74,10 @@ export const SETTING_FLAGS: readonly FlagSpec[] = [
     short: "b",
     kind: "string",
     value: "KIND",
-    choices: ["auto", "ssh", "ssm"],
+    choices: ["auto", "ssh", "port", "ssm"],
     group: "Where to connect",
     setting: true,
-    text: "auto (default) or ssh; ssm is another word for auto",
+    text: "ssh, port (port forwarding, needs no key) or auto (default): ssh if there is a key",
   },
   {
     name: "ssh-user",

@@ -180,9 +180,10 @@ const TABLE = [
   {
     key: "backend",
     kind: "choice",
-    values: ["auto", "ssh"],
+    values: ["auto", "ssh", "port"],
     default: "auto",
-    description: "How destinations are reached through the session",
+    description:
+      "`ssh` on the instance, `port` forwarding sessions, or `auto`: `ssh` if there is a key",
     environment: ["AWSOCKS_BACKEND"],
     flag: "--backend",
     short: "-b",

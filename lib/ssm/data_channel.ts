@@ -349,7 +349,7 @@ export class DataChannel implements Conn {
       ? new AwsocksError(
         this.#complete ? "session-closed" : "session-handshake-failed",
         `Session Manager closed the session${output && `: ${output}`}`,
-        { facts: { sessionId: this.sessionId } },
+        { facts: { sessionId: this.sessionId, output } },
       )
       : undefined;
     if (this.#shutdown) return this.#finish({ by: "local", output }); // the answer to our own end
