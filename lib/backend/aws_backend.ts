@@ -54,6 +54,8 @@ export type AwsBackendSettings =
   & {
     /** Default `ssh`. */
     readonly backend?: Settings["backend"];
+    /** Default 1. */
+    readonly maxSessions?: Settings["maxSessions"];
   };
 
 /** An sshd, as known hosts files name it. */
@@ -105,6 +107,7 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
   const ssh = () =>
     new SupervisedBackend({
       name: "ssh",
+      maxCarriers: settings.maxSessions ?? 1,
       open: async (openOptions) => (await load()).openCarrier(openOptions),
       ...common,
     });

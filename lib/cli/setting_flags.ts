@@ -80,6 +80,16 @@ export const SETTING_FLAGS: readonly FlagSpec[] = [
     text: "ssh, port (port forwarding, needs no key) or auto (default): ssh if there is a key",
   },
   {
+    name: "max-sessions",
+    kind: "integer",
+    value: "N",
+    min: 1,
+    max: 16,
+    group: "Where to connect",
+    setting: true,
+    text: "sessions that connections spread over; default 4",
+  },
+  {
     name: "ssh-user",
     short: "u",
     kind: "string",

@@ -189,6 +189,15 @@ const TABLE = [
     short: "-b",
   },
   {
+    key: "max-sessions",
+    kind: "integer",
+    range: [1, 16],
+    default: 4,
+    description: "Sessions at a time: connections spread over them, for each has a pace of its own",
+    environment: ["AWSOCKS_MAX_SESSIONS"],
+    flag: "--max-sessions",
+  },
+  {
     key: "fallback",
     kind: "boolean",
     default: true,

@@ -54,6 +54,8 @@ export interface Settings {
   readonly lazyUntilReady: "direct" | "wait";
   /** Default `auto`: `ssh` if there is a key to log in with, else `port`. */
   readonly backend: "auto" | "ssh" | "port";
+  /** Sessions at a time, 1 to 16; default 4. */
+  readonly maxSessions: number;
   /** `proxy` → `direct` on no-route-to-host or network-unreachable; default true. */
   readonly fallback: boolean;
   /** SSH compression (`zlib@openssh.com`); default true. */

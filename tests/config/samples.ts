@@ -16,7 +16,7 @@ export function sampleOf(key: ConfigKey, n: number): ConfigValue {
     case "instance-id":
       return `i-0123456789abcdef${n}`;
     case "integer":
-      return 100 + n;
+      return Math.min(100, key.range![1] - 4) + n;
     case "listen":
       return `127.0.0.1:${1080 + n}`;
     case "path":
