@@ -20,9 +20,11 @@ import {
   getLog,
   isAwsocksError,
   type Target,
+  toAwsocksError,
 } from "../core/mod.ts";
 import { createSmuxSession, type SmuxSession } from "../smux/mod.ts";
 import type { Session } from "../ssm/mod.ts";
+import { AckProgress } from "./ack_progress.ts";
 import type { DialOptions } from "./backend.ts";
 import { Changes, orAborted } from "./changes.ts";
 import type { Dial, DialLedger } from "./dial_ledger.ts";
@@ -83,6 +85,7 @@ export class MuxSession implements PortSession {
   readonly #conns = new Set<PortConn>();
   readonly #turns = new Changes();
   readonly #openedAt: number;
+  readonly #progress: AckProgress;
   /** Settles when the multiplexer's latest write was taken by the session. */
   #written: Promise<unknown> = Promise.resolve();
   #dialling = 0;
@@ -91,16 +94,17 @@ export class MuxSession implements PortSession {
   #stale = false;
   #ended = false;
   #idleSince: number;
-  #moved: { acknowledged: number; at: number };
   /** Bytes of connections that were closed here, of which the agent may hold some. */
   #lostSight = 0;
+  /** Why it was given up here. */
+  #failure: AwsocksError | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: MuxSessionOptions) {
     const { session, clock, bearsSilence } = options;
     this.#options = options;
     this.#openedAt = this.#idleSince = clock.monotonic();
-    this.#moved = { acknowledged: 0, at: this.#openedAt };
+    this.#progress = new AckProgress(session, clock);
     this.#smux = createSmuxSession(this.#tapped(session.conn), {
       role: "client",
       version: 1,
@@ -141,14 +145,7 @@ export class MuxSession implements PortSession {
   }
 
   get stalledFor(): number {
-    const { session } = this.#options;
-    const { sentBytes, unacknowledged } = session.stats;
-    const acknowledged = sentBytes - unacknowledged;
-    const now = this.#now();
-    if (unacknowledged === 0 || acknowledged !== this.#moved.acknowledged || !session.connected) {
-      this.#moved = { acknowledged, at: now };
-    }
-    return now - this.#moved.at;
+    return this.#progress.stalledFor;
   }
 
   reserve(): void {
@@ -179,7 +176,9 @@ export class MuxSession implements PortSession {
       else if (conn.unread > UNREAD_LIMIT) conn.fail(this.#unread(conn));
     }
     const { unreasoned, reasoned } = GONE_AFTER;
-    if (this.stalledFor >= (this.#poolMayBeFull() ? reasoned : unreasoned)) this.#giveUp();
+    if (this.stalledFor < (this.#poolMayBeFull() ? reasoned : unreasoned)) return;
+    this.#failure = this.#silent();
+    void this.close();
   }
 
   close(): Promise<void> {
@@ -227,18 +226,33 @@ export class MuxSession implements PortSession {
     }
   }
 
-  /** Resolves when a failure of the dial would be known. */
+  /**
+   * Resolves when a failure of the dial would be known.
+   * @throws AwsocksError when the agent does not even take the SYN
+   */
   async #silence(signal: AbortSignal): Promise<void> {
     const { clock, ledger, session } = this.#options;
     try {
-      await orAborted(this.#written.then(() => session.acknowledged()), signal);
+      const taken = this.#written.then(() => session.acknowledged());
+      await Promise.race([taken, this.#standstill(signal)]);
       const until = this.#now() + ATTRIBUTION_LIMIT;
       do {
         await clock.sleep(this.#proven ? DOUBT.proven : DOUBT.unproven, { signal });
       } while (ledger.doubtful(this.#now()) && this.#now() < until);
-    } catch {
-      // Decided otherwise.
+    } catch (error) {
+      if (!signal.aborted) throw error; // else decided otherwise
     }
+  }
+
+  /** Rejects once the session stands still. */
+  async #standstill(signal: AbortSignal): Promise<never> {
+    const { clock, target } = this.#options;
+    while (this.stalledFor < STALLED_AFTER) await clock.sleep(STALLED_AFTER / 4, { signal });
+    if (!this.#poolMayBeFull()) throw this.#silent();
+    throw new AwsocksError(
+      "destination-timeout",
+      `${formatTarget(target)} does not read what it was sent, and its session stands still`,
+    );
   }
 
   /** The agent has ended a stream without a byte: it could not connect, or the destination closed. */
@@ -281,11 +295,12 @@ export class MuxSession implements PortSession {
     this.#turns.notify();
     const { error } = await this.#sessionEnd() ?? {};
     void session.close();
-    if (error) {
-      const failure = sessionFailure(target, error);
-      return isAwsocksError(failure) ? failure : error;
-    }
-    return isAwsocksError(reason, "smux-protocol-error", "session-lost") ? reason : undefined;
+    if (this.#failure) return this.#failure;
+    const failure = sessionFailure(target, error ?? reason);
+    // Without a reason of its own the session has ended as it should, and only its streams have not.
+    return error || isAwsocksError(reason, "smux-protocol-error")
+      ? toAwsocksError(failure)
+      : undefined;
   }
 
   /** How the session has ended; undefined while it has not. */
@@ -303,6 +318,7 @@ export class MuxSession implements PortSession {
   /** What a failure of a stream means: the end of the session, if that is behind it. */
   async #explain(error: unknown): Promise<unknown> {
     if (!isAwsocksError(error)) return error;
+    if (this.#failure) return this.#failure;
     const end = await this.#sessionEnd();
     if (!end) return error;
     return sessionFailure(
@@ -318,12 +334,11 @@ export class MuxSession implements PortSession {
     return held >= AGENT_POOL_BYTES;
   }
 
-  #giveUp(): void {
-    log.warn("Session {session}: the agent has taken nothing for {seconds} s", {
-      session: this.name,
-      seconds: Math.round(this.stalledFor / 1000),
+  #silent(): AwsocksError {
+    const seconds = Math.round(this.stalledFor / 1000);
+    return new AwsocksError("session-lost", `The SSM agent has taken nothing for ${seconds} s`, {
+      facts: { sessionId: this.name },
     });
-    void this.close();
   }
 
   #unread(conn: PortConn): AwsocksError {

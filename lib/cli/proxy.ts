@@ -46,7 +46,7 @@ export async function createProxy(app: App, options: ProxyOptions): Promise<Prox
       hint: 'use --mode direct, or remove `mode = "vm"` from the profile',
     });
   }
-  await checkKey(settings.sshKey);
+  if (settings.backend !== "port") await checkKey(settings.sshKey);
   const home = homeOf(env);
   const region = await regionOf(settings, env);
   const network = networkOf(env);
