@@ -4,7 +4,8 @@
  * The agent connects streams one after the other, in the order of their SYN, and says nothing when it
  * succeeds. When it fails it sends ConnectToPortError, which names no stream, and then the FIN of the
  * stream, by a slower way. So a flag belongs to the next stream that ends without a byte. A server that
- * accepts and closes at once looks the same but for the flag.
+ * accepts and closes at once looks the same but for the flag. And whatever is heard of a stream says
+ * that all before it have been decided: what had failed of them has ended.
  *
  * @module
  */
@@ -29,7 +30,7 @@ export class DialLedger {
   #order = 0;
   #failedAt = -Infinity;
 
-  /** Streams that the agent may still be connecting: all since the last one that was heard of. */
+  /** Streams that the agent may still be connecting: all after the last one that was heard of. */
   get waiting(): number {
     return this.#waiting.size;
   }
@@ -53,13 +54,9 @@ export class DialLedger {
     return this.#flags.length > 0;
   }
 
-  /** The destination has sent its first byte. Everything before it was connected or has failed too. */
+  /** The destination has sent its first byte. */
   answered(dial: Dial): void {
-    this.#waiting.delete(dial);
-    for (const [other, state] of this.#waiting) {
-      if (other.order > dial.order) break;
-      if (state === "gone") this.#waiting.delete(other);
-    }
+    this.#decided(dial);
   }
 
   /**
@@ -68,8 +65,9 @@ export class DialLedger {
    */
   ended(dial: Dial, now: number): number | undefined {
     this.#expire(now);
-    this.#waiting.delete(dial);
-    if (this.#flags.shift() === undefined) return undefined;
+    const connected = !this.#waiting.has(dial);
+    this.#decided(dial);
+    if (connected || this.#flags.shift() === undefined) return undefined;
     const since = Math.max(dial.begunAt, this.#failedAt);
     this.#failedAt = now;
     return now - since;
@@ -78,6 +76,13 @@ export class DialLedger {
   /** The stream was closed on this side: its end will not be seen. */
   abandoned(dial: Dial): void {
     if (this.#waiting.has(dial)) this.#waiting.set(dial, "gone");
+  }
+
+  #decided({ order }: Dial): void {
+    for (const other of this.#waiting.keys()) {
+      if (other.order > order) break;
+      this.#waiting.delete(other);
+    }
   }
 
   /** A flag without a FIN was for a stream that is gone: the oldest, as dials are made in order. */

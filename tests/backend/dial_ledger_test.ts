@@ -9,10 +9,20 @@ Deno.test("a flag belongs to the next stream that ends without a byte", () => {
   assert.equal(ledger.waiting, 2);
   ledger.flagged(30);
   assert.ok(ledger.doubtful(30));
-  assert.equal(ledger.ended(third, 40), 20, "milliseconds since its SYN");
+  assert.equal(ledger.ended(second, 40), 30, "milliseconds since its SYN");
   assert.ok(!ledger.doubtful(40));
-  assert.equal(ledger.ended(second, 50), undefined, "it was connected, and closed at once");
+  assert.equal(ledger.ended(third, 50), undefined, "it was connected, and closed at once");
   assert.equal(ledger.waiting, 0);
+});
+
+Deno.test("a stream that says nothing was connected if a later one was", () => {
+  const ledger = new DialLedger();
+  const [silent, talker, failing] = [ledger.begin(0), ledger.begin(1), ledger.begin(2)];
+  ledger.answered(talker);
+  assert.equal(ledger.waiting, 1);
+  ledger.flagged(10);
+  assert.equal(ledger.ended(silent, 11), undefined, "it has been closed; the flag is not its");
+  assert.equal(ledger.ended(failing, 12), 10);
 });
 
 Deno.test("a dial that waited for one before it is not charged for that time", () => {
@@ -36,15 +46,16 @@ Deno.test("a flag whose stream was closed here is forgotten and blames nobody", 
   assert.equal(ledger.ended(live, 2200), undefined);
 });
 
-Deno.test("streams that were closed here count as waiting until a later one is answered", () => {
+Deno.test("streams that were closed here count as waiting until a later one is heard of", () => {
   const ledger = new DialLedger();
   const dials = [ledger.begin(0), ledger.begin(0), ledger.begin(0), ledger.begin(0)] as const;
   ledger.abandoned(dials[0]);
   ledger.abandoned(dials[3]);
+  assert.equal(ledger.waiting, 4);
   ledger.answered(dials[2]);
-  assert.equal(ledger.waiting, 2, "one that says nothing, and one whose turn may not have come");
+  assert.equal(ledger.waiting, 1, "one whose turn may not have come");
   ledger.abandoned(dials[2]);
-  assert.equal(ledger.waiting, 2, "what was answered is no dial any more");
+  assert.equal(ledger.waiting, 1, "what was answered is no dial any more");
 });
 
 /** What the agent makes of a stream, and how much later its word of it comes by the slow way. */
@@ -86,6 +97,7 @@ Deno.test("every failure finds its stream, whatever the flags overtake", () => {
     const expected = fates.flatMap(({ outcome }, index) => outcome === "fails" ? [index] : []);
     assert.deepEqual(failed, expected);
     assert.ok(!ledger.doubtful(slow));
-    assert.equal(ledger.waiting, fates.filter(({ outcome }) => outcome === "is silent").length);
+    const heard = fates.findLastIndex(({ outcome }) => outcome !== "is silent");
+    assert.equal(ledger.waiting, fates.length - 1 - heard);
   }));
 });
