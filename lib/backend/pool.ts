@@ -18,12 +18,17 @@ export interface Member {
   readonly load: number;
   /** Bytes per second, both ways. */
   readonly pace: number;
+  /** Its newest connection is so young that its pace does not show yet. */
+  readonly fresh: boolean;
   readonly healthy: boolean;
 }
 
-/** How burdened a member is; 0 is idle. */
-export function burden({ load, pace }: Pick<Member, "load" | "pace">): number {
-  return load + SATURATION_WEIGHT * Math.min(1, pace / SESSION_CEILING);
+/**
+ * How burdened a member is; 0 is idle. A fresh one counts as being at its limit: in a burst, those that
+ * came first would otherwise look busier than those that are about to be.
+ */
+export function burden({ load, pace, fresh }: Omit<Member, "healthy">): number {
+  return load + SATURATION_WEIGHT * (fresh ? 1 : Math.min(1, pace / SESSION_CEILING));
 }
 
 /** The member for the next connection: a healthy one before others, then the least burdened. */

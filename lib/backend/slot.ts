@@ -22,8 +22,10 @@ const log = getLog("backend");
 
 /** A carrier that lived longer than this many milliseconds is replaced without delay. */
 const SETTLED_AFTER = 10_000;
-/** Milliseconds over which the pace is measured. */
+/** Milliseconds over which the pace is measured, at least. */
 const PACE_INTERVAL = 250;
+/** Milliseconds after which the pace of a connection shows. */
+const FRESH_TIME = 2000;
 
 /** What a slot tells its pool. */
 export interface SlotEvents<C extends Carrier = Carrier> {
@@ -58,6 +60,7 @@ export class Slot<C extends Carrier = Carrier> {
   readonly #done: Promise<void>;
   #carrier: C | undefined;
   #reserved = 0;
+  #reservedAt = -Infinity;
   #idleSince: number;
   #suspectAt: number | undefined;
   #pace = { at: 0, bytes: 0, perSecond: 0 };
@@ -81,8 +84,29 @@ export class Slot<C extends Carrier = Carrier> {
     return (this.#carrier?.channels ?? 0) + this.#reserved;
   }
 
+  /** False while it is on its way up, or rests, and once it is to end. */
+  get usable(): boolean {
+    return this.#carrier !== undefined && !this.#abort.signal.aborted;
+  }
+
+  /** True while an attempt is under way. */
+  get opening(): boolean {
+    return !this.#carrier && !this.#wake && !this.#abort.signal.aborted;
+  }
+
+  /** True while the newest connection is so young that its pace does not show yet. */
+  get fresh(): boolean {
+    return this.load > 0 && this.#options.clock.monotonic() - this.#reservedAt < FRESH_TIME;
+  }
+
   /** Bytes per second that the carrier moves, both ways, measured over the last moments. */
   get pace(): number {
+    this.measure();
+    return this.#pace.perSecond;
+  }
+
+  /** Takes the measure of {@linkcode pace}, which covers the time since the one before. */
+  measure(): void {
     const bytes = this.#carrier?.bytes ?? 0;
     const now = this.#options.clock.monotonic();
     const elapsed = now - this.#pace.at;
@@ -90,7 +114,6 @@ export class Slot<C extends Carrier = Carrier> {
       const perSecond = Math.max(0, bytes - this.#pace.bytes) * 1000 / elapsed;
       this.#pace = { at: now, bytes, perSecond };
     }
-    return this.#pace.perSecond;
   }
 
   /** False while there is reason to believe that the carrier does not answer. */
@@ -117,6 +140,7 @@ export class Slot<C extends Carrier = Carrier> {
   /** Counts a connection before it is dialled, so that others see it. */
   reserve(): void {
     this.#reserved++;
+    this.#reservedAt = this.#options.clock.monotonic();
   }
 
   /** Takes a reservation back. */

@@ -34,8 +34,8 @@ const REQUEST_SPACING = 3000;
 const GROW_GRACE = 1500;
 /** Milliseconds without an answer or any other byte after which a dial tries another carrier. */
 const HEDGE_AFTER = 2500;
-/** Milliseconds between looks for carriers that nobody needs. */
-const SHRINK_INTERVAL = 15_000;
+/** Milliseconds between looks at how busy the carriers are, and whether they are needed. */
+const WATCH_INTERVAL = 2000;
 
 /** Options of {@linkcode SupervisedBackend}. */
 export interface SupervisorOptions<C extends Carrier = Carrier> {
@@ -71,7 +71,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   #failures = 0;
   #waiting = 0;
   #noGrowthUntil = -Infinity;
-  #shrink: Timer | undefined;
+  #watch: Timer | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions<C>) {
@@ -132,7 +132,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
 
   async #close(): Promise<void> {
     if (this.state !== "closed") this.#machine.to("closed");
-    this.#shrink?.cancel();
+    this.#watch?.cancel();
     const reason = new AwsocksError("backend-closed", "The proxy is stopping");
     const stopping = this.#slots.map((slot) => slot.stop(reason));
     this.#change();
@@ -182,14 +182,18 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   }
 
   get #up(): Slot<C>[] {
-    return this.#slots.filter((slot) => slot.carrier);
+    return this.#slots.filter((slot) => slot.usable);
+  }
+
+  get #opening(): number {
+    return this.#slots.filter((slot) => slot.opening).length;
   }
 
   /** A reserved slot whose carrier is up; a failure that waiting does not mend comes at once. */
   async #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<Slot<C>> {
     signal?.throwIfAborted();
     const best = leastBurdened(this.#up);
-    if (best && (best.load === 0 || !this.#mayGrow())) {
+    if (best && (best.load === 0 || !(this.#mayGrow() || this.#opening > 0))) {
       best.reserve();
       return best;
     }
@@ -218,8 +222,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
         const best = leastBurdened(this.#up);
         if (best?.load !== 0) this.#grow();
         const left = end - clock.monotonic();
-        const hopeless = !this.#slots.some((slot) => !slot.carrier);
-        if (best && (best.load === 0 || left <= 0 || hopeless)) {
+        if (best && (best.load === 0 || left <= 0 || this.#opening === 0)) {
           best.reserve();
           return best;
         }
@@ -244,7 +247,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
       }
       const best = leastBurdened(this.#up);
       // Several waited: those that came later get the carriers that are still on their way.
-      if (best && (best.load === 0 || !this.#slots.some((slot) => !slot.carrier))) {
+      if (best && (best.load === 0 || this.#opening === 0)) {
         best.reserve();
         return best;
       }
@@ -299,16 +302,15 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
 
   #grow(): void {
     if (!this.#mayGrow()) return;
-    const opening = this.#slots.filter((slot) => !slot.carrier).length;
     const size = this.#slots.length;
-    const more = growth({ waiting: this.#waiting, opening, size, max: this.#max });
+    const more = growth({ waiting: this.#waiting, opening: this.#opening, size, max: this.#max });
     for (let i = 0; i < more; i++) this.#open();
   }
 
   #open(): void {
     this.#slots.push(new Slot(this.#options, this.#events));
     if (this.#max > 1) {
-      this.#shrink ??= this.#options.clock.every(SHRINK_INTERVAL, () => this.#retire());
+      this.#watch ??= this.#options.clock.every(WATCH_INTERVAL, () => this.#look());
     }
   }
 
@@ -347,11 +349,13 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     },
   };
 
-  /** Closes what nobody has needed for a while, but for one. */
-  #retire(): void {
+  /** Keeps the paces recent, and closes what nobody has needed for a while, but for one. */
+  #look(): void {
     const quiet = this.#options.quietTime ?? 300_000;
-    const idle = this.#up.filter((slot) => slot.idleFor >= quiet);
-    for (const slot of idle.slice(0, Math.max(0, this.#up.length - 1))) {
+    const up = this.#up;
+    for (const slot of up) slot.measure();
+    const idle = up.filter((slot) => slot.idleFor >= quiet);
+    for (const slot of idle.slice(0, Math.max(0, up.length - 1))) {
       log.debug("Closing {carrier}, which nobody needs", { carrier: slot.carrier?.name });
       void slot.stop(new AwsocksError("backend-closed", "The session is not needed any more"));
     }

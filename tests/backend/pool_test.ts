@@ -5,6 +5,7 @@ import { growth, leastBurdened, type Member, SESSION_CEILING } from "../../lib/b
 const member = fc.record<Member>({
   load: fc.nat({ max: 50 }),
   pace: fc.double({ min: 0, max: 2 * SESSION_CEILING, noNaN: true }),
+  fresh: fc.boolean(),
   healthy: fc.boolean(),
 });
 
@@ -20,9 +21,11 @@ Deno.test("leastBurdened() takes a healthy member, then the one with the least t
 });
 
 Deno.test("leastBurdened() sees the pace where the connections are equal in number", () => {
-  const busy = { load: 1, pace: SESSION_CEILING, healthy: true };
-  const quiet = { load: 1, pace: 0, healthy: true };
+  const busy = { load: 1, pace: SESSION_CEILING, fresh: false, healthy: true };
+  const quiet = { load: 1, pace: 0, fresh: false, healthy: true };
   assert.equal(leastBurdened([busy, quiet]), quiet);
+  const fresh = { ...quiet, fresh: true };
+  assert.equal(leastBurdened([busy, fresh]), busy, "a new connection may be as busy");
 });
 
 Deno.test("growth() opens one member per waiting connection, within the bound", () => {

@@ -87,6 +87,26 @@ Deno.test("a burst of connections opens carriers at once and spreads evenly over
   await close();
 });
 
+Deno.test("a burst behind a busy connection spreads evenly too", async () => {
+  const { clock, carriers, dial, close } = pool();
+  const first = dial();
+  await clock.advance(100);
+  await first;
+  for (let i = 0; i < 8; i++) {
+    carriers[0]!.bytes += 200_000;
+    await clock.advance(250);
+  }
+  const dials: Promise<unknown>[] = [];
+  for (let i = 0; i < 7; i++) {
+    dials.push(dial());
+    await clock.advance(10);
+  }
+  await clock.advance(100);
+  await Promise.all(dials);
+  assert.deepEqual(loads(carriers), [2, 2, 2, 2]);
+  await close();
+});
+
 Deno.test("one connection after the other needs one carrier", async () => {
   const { clock, dial, conns, close, attempts } = pool();
   for (let i = 0; i < 5; i++) {
