@@ -36,10 +36,12 @@ export const MAX_SESSIONS = 8;
 export const IDLE_TIME = 60_000;
 /** Milliseconds for which a failure that waiting does not mend is taken for granted. */
 const LASTING_FOR = 3000;
-/** Milliseconds for which a name that the instance does not know is taken for unknown. */
-const UNKNOWN_FOR = 5000;
-/** Names that are remembered for that. */
-const MAX_UNKNOWN = 256;
+/** Milliseconds for which a destination that no session leads to is not tried again. */
+const HOPELESS_FOR = 5000;
+/** Destinations that are remembered for that. */
+const MAX_HOPELESS = 256;
+/** What the agent finds out when a session starts. */
+const LOOKED_UP = ["destination-name-unknown", "destination-prohibited"] as const;
 /** Sessions that may fail without a reason that is known, one after the other, for a connection. */
 const MAX_CLOSED = 2;
 
@@ -78,7 +80,7 @@ export class PortBackend implements Backend {
     this.#options.onChange?.();
   });
   readonly #pool: PortPool;
-  readonly #unknown = new Map<string, Remembered>();
+  readonly #hopeless = new Map<string, Remembered>();
   #lasting: Remembered | undefined;
   #lastError: AwsocksError | undefined;
   #starting: Promise<void> | undefined;
@@ -125,7 +127,7 @@ export class PortBackend implements Backend {
       try {
         return await session.dial(options);
       } catch (error) {
-        if (isAboutDestination(error)) this.#remember(target, error);
+        if (isAwsocksError(error, ...LOOKED_UP)) this.#remember(target, error);
         const gone = isAwsocksError(error, ...CARRIER_GONE);
         if (attempt >= MAX_CLOSED || !gone || options.signal?.aborted) throw error;
       } finally {
@@ -173,7 +175,7 @@ export class PortBackend implements Backend {
   async #session(target: Target, signal: AbortSignal | undefined): Promise<PortSession> {
     this.#begin();
     const now = this.#options.clock.monotonic();
-    const known = this.#unknown.get(formatTarget(target));
+    const known = this.#hopeless.get(formatTarget(target));
     if (known && now < known.until) throw known.error;
     return await withDeadline(
       this.#options.clock,
@@ -218,6 +220,7 @@ export class PortBackend implements Backend {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (isAboutDestination(error)) {
+        this.#remember(target, error);
         this.#up();
         throw error;
       }
@@ -245,12 +248,11 @@ export class PortBackend implements Backend {
     return this.#unavailable();
   }
 
-  /** Clients ask for a name again and again; each time would be a session. */
+  /** Clients ask again and again; each time would be a session. */
   #remember(target: Target, error: AwsocksError): void {
-    if (!isAwsocksError(error, "destination-name-unknown", "destination-prohibited")) return;
-    if (this.#unknown.size >= MAX_UNKNOWN) this.#unknown.clear();
-    const until = this.#options.clock.monotonic() + UNKNOWN_FOR;
-    this.#unknown.set(formatTarget(target), { error, until });
+    if (this.#hopeless.size >= MAX_HOPELESS) this.#hopeless.clear();
+    const until = this.#options.clock.monotonic() + HOPELESS_FOR;
+    this.#hopeless.set(formatTarget(target), { error, until });
   }
 
   #unavailable(): AwsocksError {

@@ -5,11 +5,18 @@
  */
 
 import { AwsocksError, type Clock, type Conn, formatTarget, type Target } from "../core/mod.ts";
-import { Flag, type OpenSessionOptions, type Session, sshSessionRequest } from "../ssm/mod.ts";
+import {
+  Flag,
+  type OpenSessionOptions,
+  type Session,
+  sshSessionRequest,
+  type StartSessionRequest,
+} from "../ssm/mod.ts";
 import type { DialOptions } from "./backend.ts";
 import { DialLedger } from "./dial_ledger.ts";
 import type { ReadyInstance } from "./instance.ts";
 import { MuxSession } from "./mux_session.ts";
+import { sessionFailure } from "./port_failure.ts";
 import { isOwnPort, portFeatures, portSessionRequest } from "./port_request.ts";
 import { SingleSession } from "./single_session.ts";
 import { startSession } from "./start_session.ts";
@@ -52,20 +59,16 @@ export interface OpenPortSessionOptions {
 
 /**
  * Starts a session for connections to a destination.
- * @throws AwsocksError `agent-offline`, `session-…`, `aws-…`; the session is terminated
+ * @throws AwsocksError `destination-…`, `agent-offline`, `session-…`, `aws-…`; the session is terminated
  */
 export async function openPortSession(
   target: Target,
   options: OpenPortSessionOptions,
 ): Promise<PortSession> {
-  const { clock, instance, signal } = options;
+  const { clock, instance } = options;
   const ledger = new DialLedger();
-  const session = await startSession(instance, portSessionRequest(instance.id, target), {
-    ...options.session,
-    signal,
-    onFlag: (flag) => {
-      if (flag === Flag.ConnectToPortError) ledger.flagged(clock.monotonic());
-    },
+  const session = await start(target, portSessionRequest(instance.id, target), options, (flag) => {
+    if (flag === Flag.ConnectToPortError) ledger.flagged(clock.monotonic());
   });
   const features = portFeatures(session.info.agentVersion);
   if (features.multiplexes && (features.forwardsToHosts || isOwnPort(target))) {
@@ -81,17 +84,31 @@ export async function openPortSession(
  * closed. The document for SSH leads to any port of the instance and does.
  */
 async function openSingle(target: Target, options: OpenPortSessionOptions): Promise<PortSession> {
-  const { clock, instance, signal } = options;
-  const request = sshSessionRequest(instance.id, target.port);
-  const session = await startSession(instance, request, { ...options.session, signal });
+  const { clock, instance } = options;
+  const session = await start(target, sshSessionRequest(instance.id, target.port), options);
   return new SingleSession({ target, session, clock });
+}
+
+async function start(
+  target: Target,
+  request: StartSessionRequest,
+  { instance, session, signal }: OpenPortSessionOptions,
+  onFlag: (flag: number) => void = () => {},
+): Promise<Session> {
+  try {
+    return await startSession(instance, request, { ...session, signal, onFlag });
+  } catch (error) {
+    throw sessionFailure(target, error);
+  }
 }
 
 /** Such an agent would ignore the host and connect to the instance itself. */
 function tooOld(target: Target, session: Session): AwsocksError {
   return new AwsocksError(
-    "session-handshake-failed",
-    `The SSM agent ${session.info.agentVersion} cannot forward to ${formatTarget(target)}`,
+    "destination-failed",
+    `Cannot connect to ${
+      formatTarget(target)
+    }: the SSM agent ${session.info.agentVersion} is too old`,
     {
       facts: { sessionId: session.sessionId },
       hint: 'update the SSM agent to 3.1.1374.0 or later, or set `backend = "ssh"`',

@@ -36,6 +36,12 @@ export class FakeSession implements Session {
     this.far = far;
     this.conn = {
       ...near,
+      read: async (into) => {
+        const n = await near.read(into);
+        const { error } = n === null ? await this.closed : {};
+        if (error) throw error;
+        return n;
+      },
       write: async (data) => {
         const n = await near.write(data);
         this.#sent += n;
