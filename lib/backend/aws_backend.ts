@@ -1,19 +1,31 @@
 /**
- * Puts the `ssh` backend together: credentials → instance → session → SSH. Nothing of AWS is loaded
- * or touched before the first use.
+ * Puts the backends behind Session Manager together: credentials → instance → session → SSH, or port
+ * forwarding. Nothing of AWS is loaded or touched before the first use.
  *
  * @module
  */
 
 import type { AwsNetwork } from "../aws/mod.ts";
-import { AwsocksError, type Clock, systemClock } from "../core/mod.ts";
+import {
+  AwsocksError,
+  type Clock,
+  describeError,
+  getLog,
+  systemClock,
+  type Target,
+} from "../core/mod.ts";
 import type { Settings } from "../config/mod.ts";
 import type { CredentialManager } from "../credentials/mod.ts";
 import type { HostKeyVerifier, Identity } from "../ssh/mod.ts";
 import type { Backend } from "./backend.ts";
 import type { OpenCarrier } from "./carrier.ts";
+import { ChosenBackend } from "./chosen_backend.ts";
 import type { ChooseInstance } from "./instance.ts";
+import { PortBackend } from "./port_backend.ts";
+import type { PortSession } from "./port_session.ts";
 import { SupervisedBackend } from "./supervisor.ts";
+
+const log = getLog("backend");
 
 /** What a backend asks the user; each may be absent, where there is nobody to ask. */
 export interface BackendPrompts {
@@ -22,22 +34,29 @@ export interface BackendPrompts {
   readonly passphrase?: (path: string) => Promise<string | undefined>;
 }
 
-/** The settings that concern this backend. */
-export type AwsBackendSettings = Pick<
-  Settings,
-  | "instanceId"
-  | "name"
-  | "sshUser"
-  | "sshKey"
-  | "sshKeyPassphrase"
-  | "knownHosts"
-  | "autoStart"
-  | "autoStop"
-  | "remotePort"
-  | "compression"
-  | "connectTimeout"
-  | "endpoints"
->;
+/** The settings that concern these backends. */
+export type AwsBackendSettings =
+  & Pick<
+    Settings,
+    | "instanceId"
+    | "name"
+    | "sshUser"
+    | "sshKey"
+    | "sshKeyPassphrase"
+    | "knownHosts"
+    | "autoStart"
+    | "autoStop"
+    | "remotePort"
+    | "compression"
+    | "connectTimeout"
+    | "endpoints"
+  >
+  & {
+    /** Default `ssh`. */
+    readonly backend?: Settings["backend"];
+    /** Default 1. */
+    readonly maxSessions?: Settings["maxSessions"];
+  };
 
 /** An sshd, as known hosts files name it. */
 export interface SshServer {
@@ -70,7 +89,7 @@ export interface AwsBackendOptions {
   readonly clock?: Clock;
 }
 
-/** A backend of SSH inside Session Manager. */
+/** The backend that the settings ask for. */
 export function createAwsBackend(options: AwsBackendOptions): Backend {
   const { clock = systemClock, settings, credentials } = options;
   let parts: Promise<Parts> | undefined;
@@ -79,14 +98,39 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
       parts = undefined;
       throw error;
     });
-  const backend = new SupervisedBackend({
-    name: "ssh",
+  const common = {
     clock,
     connectTimeout: settings.connectTimeout * 1000,
     onChange: options.onChange,
-    open: async (openOptions) => (await load()).open(openOptions),
     onClose: async () => await (await parts)?.close(),
-  });
+  };
+  const ssh = () =>
+    new SupervisedBackend({
+      name: "ssh",
+      maxCarriers: settings.maxSessions ?? 1,
+      open: async (openOptions) => (await load()).openCarrier(openOptions),
+      ...common,
+    });
+  const port = () =>
+    new PortBackend({
+      prepare: async (prepareOptions) => (await load()).prepare(prepareOptions),
+      open: async (target, openOptions) => (await load()).openPort(target, openOptions),
+      ...common,
+    });
+  const choose = async ({ signal }: { signal: AbortSignal }) => {
+    const missing = settings.sshKey === undefined && await (await load()).missingKey({ signal });
+    const backend = missing ? port() : ssh();
+    log.info("Connections go by {backend}: {why}", {
+      backend: missing ? "port forwarding" : "SSH",
+      why: missing ? describeError(missing) : "there is a key to log in with",
+    });
+    return backend;
+  };
+  const backend = {
+    ssh,
+    port,
+    auto: () => new ChosenBackend(choose, options.onChange),
+  }[settings.backend ?? "ssh"]();
   credentials.onUpdate((updated) => backend.onCredentialUpdate(updated));
   return backend;
 }
@@ -97,9 +141,16 @@ async function loadParts(options: AwsBackendOptions & { clock: Clock }): Promise
   return createParts({ ...options, region, network: await options.network() });
 }
 
-/** What is behind the backend once it was used. */
+/** What is behind the backends once one was used. */
 export interface Parts {
-  readonly open: OpenCarrier;
+  /** SSH in a session. */
+  readonly openCarrier: OpenCarrier;
+  /** A session for connections to a destination. */
+  openPort(target: Target, options: { signal: AbortSignal }): Promise<PortSession>;
+  /** An instance that runs and whose agent is online, as far as AWS lets us know. */
+  prepare(options: { signal: AbortSignal }): Promise<void>;
+  /** Why there is no key to log in with; undefined when there may be one. */
+  missingKey(options: { signal: AbortSignal }): Promise<Error | undefined>;
   close(): Promise<void>;
 }
 

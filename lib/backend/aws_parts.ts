@@ -16,7 +16,9 @@ import {
 import { SsmClient } from "../ssm/client.ts";
 import { createSocketConnector } from "../ssm/mod.ts";
 import type { AwsBackendOptions, Parts, SshServer } from "./aws_backend.ts";
-import { InstanceKeeper } from "./instance.ts";
+import { isAboutDestination } from "./failures.ts";
+import { InstanceKeeper, type ReadyInstance } from "./instance.ts";
+import { openPortSession } from "./port_session.ts";
 import { openSshCarrier } from "./ssh_carrier.ts";
 
 /** Makes the parts; nothing is sent yet. */
@@ -85,14 +87,50 @@ export function createParts(
     if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) identities = undefined;
     if (isAwsocksError(error, "instance-not-found", "agent-offline")) keeper.forget();
   };
+  const session = { service: ssm, connect, clock };
+  /** Where port sessions start: asked for once, and again after a failure that may be its fault. */
+  let instance: Promise<ReadyInstance> | undefined;
+  const ready = (signal: AbortSignal) => instance ??= keeper.ready(signal);
   return {
-    async open({ signal }) {
+    async prepare({ signal }) {
+      instance = undefined;
+      try {
+        await keeper.checkOnline((await ready(signal)).id, signal);
+      } catch (error) {
+        instance = undefined;
+        reconsider(error);
+        throw error;
+      }
+    },
+    async openPort(target, { signal }) {
+      try {
+        return await openPortSession(target, {
+          session,
+          instance: await ready(signal),
+          clock,
+          signal,
+        });
+      } catch (error) {
+        if (!isAboutDestination(error)) instance = undefined;
+        reconsider(error);
+        throw error;
+      }
+    },
+    async missingKey({ signal }) {
+      try {
+        await keys(signal);
+        return undefined;
+      } catch (error) {
+        return isAwsocksError(error, "ssh-key-missing") ? error : undefined;
+      }
+    },
+    async openCarrier({ signal }) {
       try {
         // Before anything is started at AWS: a missing key is the cheaper failure.
         const usable = await keys(signal);
         const instance = await keeper.ready(signal);
         return await openSshCarrier({
-          session: { service: ssm, connect, clock },
+          session,
           instance,
           port: settings.remotePort,
           user: settings.sshUser,

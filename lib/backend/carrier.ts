@@ -11,6 +11,12 @@ import type { DialOptions } from "./backend.ts";
 export interface Carrier {
   /** For the log: the session id, for example. */
   readonly name: string;
+  /** Connections on it, those being opened included. */
+  readonly channels: number;
+  /** False while what it stands on is down and may come back. */
+  readonly connected: boolean;
+  /** Bytes carried so far, both ways: its pace. */
+  readonly bytes: number;
   /** Resolves when it has ended, with the reason if it was a failure; never rejects. */
   readonly closed: Promise<Error | undefined>;
   dial(target: Target, options?: DialOptions): Promise<Conn>;

@@ -80,6 +80,16 @@ export class InstanceKeeper {
     return { id, started };
   }
 
+  /** @throws AwsocksError `agent-offline` when AWS knows that the agent is not connected */
+  async checkOnline(id: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#ask(id, signal);
+    } catch (error) {
+      if (!isAwsocksError(error, "aws-access-denied")) throw error;
+      logDenied(error);
+    }
+  }
+
   /** What was chosen turned out to be gone: look again next time. */
   forget(): void {
     this.#chosen = undefined;
@@ -113,10 +123,8 @@ export class InstanceKeeper {
 
   /** Waits for the agent; where asking is not allowed, StartSession will tell. */
   async #online(id: string, signal: AbortSignal): Promise<void> {
-    const { ssm, clock, onProgress } = this.#options;
+    const { clock, onProgress } = this.#options;
     onProgress?.(`Waiting for the SSM agent of ${id}`);
-    const offline = () =>
-      new AwsocksError("agent-offline", `The SSM agent of ${id} is not online yet`);
     try {
       await retry({
         clock,
@@ -125,15 +133,21 @@ export class InstanceKeeper {
         budget: ONLINE_BUDGET,
         signal,
         retryable: (error) => isAwsocksError(error, "agent-offline"),
-      }, async () => {
-        const information = await ssm.describeInstanceInformation(id, { signal });
-        if (information?.pingStatus !== "Online") throw offline();
-      });
+      }, () => this.#ask(id, signal));
     } catch (error) {
       if (!isAwsocksError(error, "aws-access-denied")) throw error;
-      log.info("Not allowed to ask for the agent's state: {reason}", {
-        reason: describeError(error),
-      });
+      logDenied(error);
     }
   }
+
+  async #ask(id: string, signal: AbortSignal): Promise<void> {
+    const information = await this.#options.ssm.describeInstanceInformation(id, { signal });
+    if (information?.pingStatus === "Online") return;
+    throw new AwsocksError("agent-offline", `The SSM agent of ${id} is not online`);
+  }
+}
+
+/** StartSession will tell. */
+function logDenied(error: AwsocksError): void {
+  log.info("Not allowed to ask for the agent's state: {reason}", { reason: describeError(error) });
 }

@@ -4,28 +4,13 @@
  * @module
  */
 
-import {
-  AwsocksError,
-  type Clock,
-  describeError,
-  getLog,
-  isAwsocksError,
-  retry,
-} from "../core/mod.ts";
+import { AwsocksError, type Clock, isAwsocksError } from "../core/mod.ts";
 import { connectSsh, type HostKeyVerifier, type Identity } from "../ssh/mod.ts";
-import {
-  openSession,
-  type OpenSessionOptions,
-  type Session,
-  sshSessionRequest,
-} from "../ssm/mod.ts";
+import { type OpenSessionOptions, type Session, sshSessionRequest } from "../ssm/mod.ts";
 import type { Carrier } from "./carrier.ts";
 import type { ReadyInstance } from "./instance.ts";
+import { startSession } from "./start_session.ts";
 
-const log = getLog("backend");
-
-/** Milliseconds in which StartSession may go on saying that a fresh instance is not connected. */
-const FRESH_BUDGET = 180_000;
 /** Milliseconds for the end of a session to become known after the SSH connection on it failed. */
 const END_GRACE = 250;
 
@@ -49,7 +34,11 @@ export interface SshCarrierOptions {
  */
 export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrier> {
   const { clock, signal } = options;
-  const session = await startSession(options);
+  const session = await startSession(
+    options.instance,
+    sshSessionRequest(options.instance.id, options.port),
+    { ...options.session, signal },
+  );
   try {
     const connection = await connectSsh(session.conn, {
       user: options.user,
@@ -68,6 +57,16 @@ export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrie
       })();
     return {
       name: session.sessionId,
+      get channels() {
+        return connection.channels;
+      },
+      get connected() {
+        return session.connected;
+      },
+      get bytes() {
+        const { sentBytes, receivedBytes } = session.stats;
+        return sentBytes + receivedBytes;
+      },
       closed: connection.closed.then((error) => reasonOf(session, error, clock)),
       dial: (target, dialOptions) => connection.dial(target, dialOptions),
       close,
@@ -77,20 +76,6 @@ export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrie
     await session.close();
     throw portFailure(reason, session, options);
   }
-}
-
-async function startSession(options: SshCarrierOptions): Promise<Session> {
-  const { clock, instance, port, signal } = options;
-  const request = sshSessionRequest(instance.id, port);
-  return await retry({
-    clock,
-    initial: 2000,
-    max: 10_000,
-    budget: instance.started ? FRESH_BUDGET : 0,
-    signal,
-    retryable: (error) => instance.started && isAwsocksError(error, "agent-offline"),
-    onRetry: (error) => log.info("{reason}; trying again", { reason: describeError(error) }),
-  }, () => openSession(request, { ...options.session, signal }));
 }
 
 /** What ended the SSH connection: the session's own end, if that is what it was. */

@@ -1,6 +1,7 @@
 /**
- * A backend that keeps one carrier up for as long as it lives: it opens it on the first request,
- * replaces it when it ends, backs off between failures, and lets dials wait meanwhile.
+ * A backend that keeps carriers up for as long as it lives: it opens the first one on the first
+ * request and more when connections would share, replaces those that end, backs off between failures,
+ * and lets dials wait meanwhile.
  *
  * @module
  */
@@ -12,61 +13,29 @@ import {
   type Conn,
   type Credentials,
   describeError,
-  type ErrorCode,
   getLog,
   isAwsocksError,
   type Target,
-  toAwsocksError,
+  type Timer,
   withDeadline,
 } from "../core/mod.ts";
 import type { Backend, BackendState, DialOptions } from "./backend.ts";
 import type { Carrier, OpenCarrier } from "./carrier.ts";
+import { CARRIER_GONE, isLasting } from "./failures.ts";
+import { growth, leastBurdened } from "./pool.ts";
+import { Slot, type SlotEvents } from "./slot.ts";
 import { StateMachine } from "./state.ts";
 
 const log = getLog("backend");
 
-/** Failures that waiting does not mend: a request gets them at once instead of at its deadline. */
-const LASTING: ReadonlySet<ErrorCode> = new Set([
-  "config-invalid",
-  "credentials-missing",
-  "credentials-expired",
-  "credentials-invalid",
-  "aws-access-denied",
-  "aws-region-invalid",
-  "instance-not-found",
-  "instance-ambiguous",
-  "instance-stopped",
-  "instance-start-failed",
-  "agent-offline",
-  "session-handshake-failed",
-  "tunnel-incompatible",
-  "ssh-key-missing",
-  "ssh-key-invalid",
-  "ssh-key-passphrase",
-  "ssh-auth-failed",
-  "ssh-host-key-changed",
-  "ssh-handshake-failed",
-  "unsupported-platform",
-  "vm-unavailable",
-  "usage",
-  "internal",
-]);
-
-/** Failures that say the carrier died under a dial, so that another may still serve it. */
-const CARRIER_GONE: readonly ErrorCode[] = [
-  "ssh-closed",
-  "session-closed",
-  "session-lost",
-  "tunnel-closed",
-  "tunnel-protocol-error",
-];
-
 /** Milliseconds between attempts that requests call for; the back-off alone may be longer. */
 const REQUEST_SPACING = 3000;
-/** Milliseconds for a carrier under which a dial failed to notice its own end. */
-const NOTICE_LIMIT = 5000;
-/** A carrier that lived longer than this many milliseconds is replaced without delay. */
-const SETTLED_AFTER = 10_000;
+/** Milliseconds that a connection waits for a carrier of its own before it shares one. */
+const GROW_GRACE = 1500;
+/** Milliseconds without an answer or any other byte after which a dial tries another carrier. */
+const HEDGE_AFTER = 2500;
+/** Milliseconds between looks at how busy the carriers are, and whether they are needed. */
+const WATCH_INTERVAL = 2000;
 
 /** Options of {@linkcode SupervisedBackend}. */
 export interface SupervisorOptions<C extends Carrier = Carrier> {
@@ -75,35 +44,40 @@ export interface SupervisorOptions<C extends Carrier = Carrier> {
   readonly open: OpenCarrier<C>;
   /** Milliseconds that a dial waits for a carrier. */
   readonly connectTimeout: number;
+  /** Most carriers at a time; default 1. */
+  readonly maxCarriers?: number;
+  /** Milliseconds without a connection after which a carrier beyond the first is closed; default 5 min. */
+  readonly quietTime?: number;
   /** Runs once, after the last carrier has ended; for auto-stop. Failures are logged. */
   readonly onClose?: () => Promise<void>;
   /** Called after each change of state or of the latest failure. Must not throw. */
   readonly onChange?: (() => void) | undefined;
 }
 
-/** A backend over one carrier at a time. */
+/** A backend over a pool of carriers. */
 export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   readonly name: string;
   readonly #options: SupervisorOptions<C>;
+  readonly #max: number;
   readonly #machine = new StateMachine((from, to) => {
     log.debug("{from} → {to}", { from, to });
     this.#options.onChange?.();
   });
-  readonly #backoff = new Backoff({ initial: 1000, max: 60_000 });
-  readonly #abort = new AbortController();
-  /** Replaced whenever an attempt ends; what waits looks again. */
+  readonly #slots: Slot<C>[] = [];
+  readonly #growBackoff = new Backoff({ initial: 5000, max: 120_000 });
+  /** Replaced whenever something changes; what waits looks again. */
   #turn = Promise.withResolvers<void>();
-  #carrier: C | undefined;
   #lastError: AwsocksError | undefined;
-  #attempts = 0;
-  #attemptEnded = -Infinity;
-  #wake: (() => void) | undefined;
-  #running: Promise<void> | undefined;
+  #failures = 0;
+  #waiting = 0;
+  #noGrowthUntil = -Infinity;
+  #watch: Timer | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions<C>) {
     this.name = options.name;
     this.#options = options;
+    this.#max = options.maxCarriers ?? 1;
   }
 
   get state(): BackendState {
@@ -114,31 +88,42 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     return this.#lastError;
   }
 
+  /** Carriers that are up. */
+  get carriers(): number {
+    return this.#up.length;
+  }
+
   async start(options: DialOptions = {}): Promise<void> {
-    await this.#ready(options.signal, true);
+    if (this.#up.length > 0) return;
+    (await this.#ready(options.signal, true)).release();
   }
 
   dial(target: Target, options: DialOptions = {}): Promise<Conn> {
-    return this.use((carrier) => carrier.dial(target, options), options);
+    return this.#over((slot) => this.#dialOver(slot, target, options), options);
   }
 
-  /** Does something with the carrier, waiting for one as {@linkcode dial} does. */
-  async use<T>(work: (carrier: C) => Promise<T>, options: DialOptions = {}): Promise<T> {
+  /** Does something with a carrier, waiting for one as {@linkcode dial} does. */
+  use<T>(work: (carrier: C) => Promise<T>, options: DialOptions = {}): Promise<T> {
+    return this.#over((slot) => slot.use(work), options);
+  }
+
+  async #over<T>(work: (slot: Slot<C>) => Promise<T>, options: DialOptions): Promise<T> {
     for (let attempt = 1;; attempt++) {
-      const carrier = await this.#ready(options.signal, false);
+      const slot = await this.#ready(options.signal, false);
       try {
-        return await work(carrier);
+        return await work(slot);
       } catch (error) {
-        if (attempt > 1 || !isAwsocksError(error, ...CARRIER_GONE)) throw error;
-        // Its end may not have been noticed yet: do not pick it again.
-        const end = () => carrier.closed;
-        await withDeadline(this.#options.clock, NOTICE_LIMIT, () => error, end, options.signal);
+        const again = error === HEDGE || isAwsocksError(error, ...CARRIER_GONE);
+        if (attempt > this.#max || !again || options.signal?.aborted) throw unhedged(error);
+        await this.#settled(slot);
+      } finally {
+        slot.release();
       }
     }
   }
 
   onCredentialUpdate(_credentials: Credentials): void {
-    if (this.#lastError && !this.#carrier) this.#wake?.();
+    if (this.#lastError) { for (const slot of this.#slots) slot.wake(); }
   }
 
   close(): Promise<void> {
@@ -147,11 +132,11 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
 
   async #close(): Promise<void> {
     if (this.state !== "closed") this.#machine.to("closed");
-    this.#abort.abort(new AwsocksError("backend-closed", "The proxy is stopping"));
-    this.#wake?.();
-    this.#endTurn();
-    await this.#carrier?.close();
-    await this.#running;
+    this.#watch?.cancel();
+    const reason = new AwsocksError("backend-closed", "The proxy is stopping");
+    const stopping = this.#slots.map((slot) => slot.stop(reason));
+    this.#change();
+    await Promise.all(stopping);
     try {
       await this.#options.onClose?.();
     } catch (error) {
@@ -159,52 +144,121 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     }
   }
 
-  /** Waits for a carrier; a failure that waiting does not mend comes at once. */
-  #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<C> {
-    if (this.#carrier && this.state === "active") return Promise.resolve(this.#carrier);
-    const { clock, connectTimeout } = this.#options;
-    return withDeadline(
-      clock,
-      connectTimeout,
-      () => this.#unavailable(),
-      (signal) => this.#await(signal, anyFailure),
-      signal,
-    );
+  // Dialling
+
+  /**
+   * Dials over one carrier. Where there is another one, a carrier that neither answers nor moves a byte
+   * is left for it: its instance may be gone without a word.
+   */
+  async #dialOver(slot: Slot<C>, target: Target, options: DialOptions): Promise<Conn> {
+    const others = this.#up.some((other) => other !== slot && other.healthy);
+    if (!others) return await slot.dial(target, options);
+    const bytes = slot.carrier?.bytes;
+    const { clock } = this.#options;
+    const abort = new AbortController();
+    const timer = clock.after(HEDGE_AFTER, () => {
+      if (slot.carrier?.bytes !== bytes) return;
+      slot.suspect();
+      abort.abort(HEDGE);
+    });
+    const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
+    try {
+      return await slot.dial(target, { signal });
+    } finally {
+      timer.cancel();
+    }
   }
 
-  async #await(signal: AbortSignal, anyFailure: boolean): Promise<C> {
-    let attempts = this.#attempts;
-    if (!this.#request() && this.#isLasting()) throw this.#unavailable();
+  /** Waits a moment for a carrier under which a dial has failed to notice its own end. */
+  async #settled(slot: Slot<C>): Promise<void> {
+    const { carrier } = slot;
+    if (!carrier || !slot.healthy) return;
+    const abort = new AbortController();
+    await Promise.race([
+      carrier.closed,
+      this.#options.clock.sleep(HEDGE_AFTER, { signal: abort.signal }).catch(() => {}),
+    ]);
+    abort.abort();
+  }
+
+  get #up(): Slot<C>[] {
+    return this.#slots.filter((slot) => slot.usable);
+  }
+
+  get #opening(): number {
+    return this.#slots.filter((slot) => slot.opening).length;
+  }
+
+  /** A reserved slot whose carrier is up; a failure that waiting does not mend comes at once. */
+  async #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<Slot<C>> {
+    signal?.throwIfAborted();
+    const best = leastBurdened(this.#up);
+    if (best && (best.load === 0 || !(this.#mayGrow() || this.#opening > 0))) {
+      best.reserve();
+      return best;
+    }
+    this.#waiting++;
+    try {
+      return best ? await this.#ownOrShared(signal) : await withDeadline(
+        this.#options.clock,
+        this.#options.connectTimeout,
+        () => this.#unavailable(),
+        (limited) => this.#first(limited, anyFailure),
+        signal,
+      );
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  /** A carrier of its own if one comes up in time, else the least burdened. */
+  async #ownOrShared(signal: AbortSignal | undefined): Promise<Slot<C>> {
+    const { clock } = this.#options;
+    const end = clock.monotonic() + GROW_GRACE;
+    const abort = new AbortController();
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const best = leastBurdened(this.#up);
+        if (best?.load !== 0) this.#grow();
+        const left = end - clock.monotonic();
+        if (best && (best.load === 0 || left <= 0 || this.#opening === 0)) {
+          best.reserve();
+          return best;
+        }
+        if (!best) return await this.#first(signal ?? abort.signal, false);
+        await Promise.race([
+          this.#turn.promise,
+          clock.sleep(left, { signal: abort.signal }).catch(() => {}),
+        ]);
+      }
+    } finally {
+      abort.abort();
+    }
+  }
+
+  async #first(signal: AbortSignal, anyFailure: boolean): Promise<Slot<C>> {
+    let failures = this.#failures;
+    if (!this.#request() && isLasting(this.#lastError)) throw this.#unavailable();
     for (;;) {
       signal.throwIfAborted();
       if (this.state === "closed") {
         throw new AwsocksError("backend-closed", "The proxy is stopping");
       }
-      if (this.#carrier && this.state === "active") return this.#carrier;
-      if (this.#attempts > attempts && this.#lastError) {
-        if (anyFailure || this.#isLasting()) throw this.#unavailable();
-        attempts = this.#attempts;
+      const best = leastBurdened(this.#up);
+      // Several waited: those that came later get the carriers that are still on their way.
+      if (best && (best.load === 0 || this.#opening === 0)) {
+        best.reserve();
+        return best;
       }
+      if (best) return await this.#ownOrShared(signal);
+      if (this.#failures > failures && this.#lastError) {
+        if (anyFailure || isLasting(this.#lastError)) throw this.#unavailable();
+        failures = this.#failures;
+      }
+      this.#grow();
       await this.#turn.promise;
     }
-  }
-
-  #isLasting(): boolean {
-    return this.#lastError !== undefined && LASTING.has(this.#lastError.code);
-  }
-
-  #unavailable(): AwsocksError {
-    const { connectTimeout } = this.#options;
-    if (this.#lastError) {
-      return new AwsocksError("backend-unavailable", "No way into the private network", {
-        cause: this.#lastError,
-        hint: this.#lastError.hint,
-      });
-    }
-    return new AwsocksError(
-      "backend-unavailable",
-      `No way into the private network within ${connectTimeout / 1000} s`,
-    );
   }
 
   /**
@@ -212,86 +266,112 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
    * @returns false when the latest one failed too recently for another
    */
   #request(): boolean {
-    if (!this.#running) {
-      this.#machine.to("initializing");
-      this.#running = this.#run();
-    } else if (this.#wake) {
-      if (this.#options.clock.monotonic() - this.#attemptEnded < REQUEST_SPACING) return false;
-      this.#wake();
+    if (this.state === "closed") return false;
+    if (this.#slots.length === 0) {
+      if (this.state === "idle") this.#machine.to("initializing");
+      this.#open();
+      return true;
     }
+    const resting = this.#slots.map((slot) => slot.restingFor);
+    if (resting.some((ms) => ms === undefined)) return true;
+    if (Math.min(...resting as number[]) < REQUEST_SPACING) return false;
+    for (const slot of this.#slots) slot.wake();
     return true;
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#abort;
-    while (!signal.aborted) {
-      const carrier = await this.#attempt(signal);
-      if (carrier) await this.#serve(carrier);
-      else await this.#pause(this.#backoff.next());
-    }
-  }
-
-  async #attempt(signal: AbortSignal): Promise<C | undefined> {
-    try {
-      return await this.#options.open({ signal });
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      this.#lastError = toAwsocksError(error);
-      this.#attempts++;
-      this.#attemptEnded = this.#options.clock.monotonic();
-      this.#options.onChange?.();
-      this.#endTurn();
-      return undefined;
-    }
-  }
-
-  async #serve(carrier: C): Promise<void> {
-    const { clock } = this.#options;
-    if (this.#abort.signal.aborted) return await carrier.close();
-    const since = clock.monotonic();
-    this.#carrier = carrier;
-    this.#lastError = undefined;
-    this.#machine.to("active");
-    log.info("Connected: {carrier}", { carrier: carrier.name });
-    this.#endTurn();
-    const reason = await carrier.closed;
-    this.#carrier = undefined;
-    if (this.#abort.signal.aborted) return await carrier.close();
-    this.#machine.to("transitioning");
-    log.warn("Connection {carrier} has ended{why}; connecting again", {
-      carrier: carrier.name,
-      why: reason ? `: ${describeError(reason)}` : "",
-    });
-    await carrier.close();
-    if (clock.monotonic() - since >= SETTLED_AFTER) this.#backoff.reset();
-    else await this.#pause(this.#backoff.next());
-  }
-
-  /** Sleeps until the time has passed or something asks for an attempt now. */
-  async #pause(ms: number): Promise<void> {
-    if (this.#abort.signal.aborted) return;
-    const woken = new Promise<void>((resolve) => {
-      const timer = this.#options.clock.after(ms, resolve);
-      this.#wake = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
-    // Whoever waited for the attempt may end everything now: then there is no next try to tell of.
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    if (this.#lastError && !this.#abort.signal.aborted) {
-      log.warn("{reason}; next try in {seconds} s", {
-        reason: describeError(this.#lastError),
-        seconds: (ms / 1000).toFixed(0),
-        hint: this.#lastError.hint || undefined,
+  #unavailable(): AwsocksError {
+    if (this.#lastError) {
+      return new AwsocksError("backend-unavailable", "No way into the private network", {
+        cause: this.#lastError,
+        hint: this.#lastError.hint,
       });
     }
-    await woken;
-    this.#wake = undefined;
+    const seconds = this.#options.connectTimeout / 1000;
+    return new AwsocksError(
+      "backend-unavailable",
+      `No way into the private network within ${seconds} s`,
+    );
   }
 
-  #endTurn(): void {
+  // The pool
+
+  #mayGrow(): boolean {
+    return this.#slots.length < this.#max &&
+      this.#options.clock.monotonic() >= this.#noGrowthUntil && this.state !== "closed";
+  }
+
+  #grow(): void {
+    if (!this.#mayGrow()) return;
+    const size = this.#slots.length;
+    const more = growth({ waiting: this.#waiting, opening: this.#opening, size, max: this.#max });
+    for (let i = 0; i < more; i++) this.#open();
+  }
+
+  #open(): void {
+    this.#slots.push(new Slot(this.#options, this.#events));
+    if (this.#max > 1) {
+      this.#watch ??= this.#options.clock.every(WATCH_INTERVAL, () => this.#look());
+    }
+  }
+
+  readonly #events: SlotEvents<C> = {
+    up: () => {
+      this.#lastError = undefined;
+      this.#growBackoff.reset();
+      if (this.state !== "active") this.#machine.to("active");
+      this.#change();
+    },
+    down: () => {
+      const last = this.#up.length === 0;
+      if (last && this.state === "active") this.#machine.to("transitioning");
+      this.#change();
+      return last;
+    },
+    failed: (slot, error) => {
+      this.#failures++;
+      if (this.#up.length === 0) {
+        this.#lastError = error;
+        this.#options.onChange?.();
+      }
+      const needed = this.#up.length === 0 && slot === this.#slots[0];
+      if (!needed) {
+        const ms = this.#growBackoff.next();
+        this.#noGrowthUntil = this.#options.clock.monotonic() + ms;
+        log.info("Could not open another session: {reason}", { reason: describeError(error) });
+      }
+      this.#change();
+      return needed;
+    },
+    ended: (slot) => {
+      const index = this.#slots.indexOf(slot);
+      if (index >= 0) this.#slots.splice(index, 1);
+      this.#change();
+    },
+  };
+
+  /** Keeps the paces recent, and closes what nobody has needed for a while, but for one. */
+  #look(): void {
+    const quiet = this.#options.quietTime ?? 300_000;
+    const up = this.#up;
+    for (const slot of up) slot.measure();
+    const idle = up.filter((slot) => slot.idleFor >= quiet);
+    for (const slot of idle.slice(0, Math.max(0, up.length - 1))) {
+      log.debug("Closing {carrier}, which nobody needs", { carrier: slot.carrier?.name });
+      void slot.stop(new AwsocksError("backend-closed", "The session is not needed any more"));
+    }
+  }
+
+  #change(): void {
     this.#turn.resolve();
     this.#turn = Promise.withResolvers<void>();
   }
+}
+
+/** Reason with which a dial leaves a carrier that does not answer. */
+const HEDGE = new AwsocksError("ssh-closed", "The connection does not answer");
+
+function unhedged(error: unknown): unknown {
+  return error === HEDGE
+    ? new AwsocksError("destination-timeout", "No connection into the network answers")
+    : error;
 }

@@ -46,7 +46,7 @@ export interface Proxy {
 export async function createProxy(app: App, options: ProxyOptions): Promise<Proxy> {
   const { settings, env } = options;
   const { clock } = app;
-  await checkKey(settings.sshKey);
+  if (settings.backend !== "port") await checkKey(settings.sshKey);
   const home = homeOf(env);
   const region = await regionOf(settings, env);
   const network = networkOf(env);

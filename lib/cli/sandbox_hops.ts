@@ -38,6 +38,13 @@ export function sandboxHop(event: SandboxEvent): Hop | undefined {
           event.result === "open" ? ", resolved on the instance" : ` ${event.result}`
         }`,
       };
+    case "port-connection":
+      return {
+        name: event.result === "open" ? "destination connected" : "destination refused",
+        detail: `${event.host}:${event.port}${
+          event.result === "open" ? ", by the agent" : ` ${event.result}`
+        }`,
+      };
     case "http-request":
       return {
         name: "request at the site",

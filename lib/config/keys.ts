@@ -221,12 +221,22 @@ const TABLE = [
   {
     key: "backend",
     kind: "choice",
-    values: ["auto", "ssh"],
+    values: ["auto", "ssh", "port"],
     default: "auto",
-    description: "How destinations are reached through the session",
+    description:
+      "`ssh` on the instance, `port` forwarding sessions, or `auto`: `ssh` if there is a key",
     environment: ["AWSOCKS_BACKEND"],
     flag: "--backend",
     short: "-b",
+  },
+  {
+    key: "max-sessions",
+    kind: "integer",
+    range: [1, 16],
+    default: 4,
+    description: "Sessions at a time: connections spread over them, for each has a pace of its own",
+    environment: ["AWSOCKS_MAX_SESSIONS"],
+    flag: "--max-sessions",
   },
   {
     key: "fallback",

@@ -62,8 +62,10 @@ export interface Settings {
   readonly lazy: boolean;
   /** What hosts without an explicit pattern do while a lazy backend is not up; default `direct`. */
   readonly lazyUntilReady: "direct" | "wait";
-  /** Default `auto`. */
-  readonly backend: "auto" | "ssh";
+  /** Default `auto`: `ssh` if there is a key to log in with, else `port`. */
+  readonly backend: "auto" | "ssh" | "port";
+  /** Sessions at a time, 1 to 16; default 4. */
+  readonly maxSessions: number;
   /** `proxy` → `direct` on no-route-to-host or network-unreachable; default true. */
   readonly fallback: boolean;
   /** SSH compression (`zlib@openssh.com`); default true. */

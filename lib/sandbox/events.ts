@@ -76,6 +76,16 @@ export type SandboxEventBody =
     readonly host: string;
     readonly port: number;
   }
+  /** The agent has connected to the destination of a port session, or not. */
+  | {
+    readonly type: "port-connection";
+    readonly sessionId: string;
+    readonly instanceId: string;
+    readonly host: string;
+    readonly port: number;
+    /** `open`, or why not, in the words of Go's net package. */
+    readonly result: string;
+  }
   /** The private web site got a request. */
   | {
     readonly type: "http-request";

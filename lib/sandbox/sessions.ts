@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../core/mod.ts";
-import { BasicPortSession } from "./agent/port_session.ts";
+import { createSessionKind } from "./agent/create_session.ts";
 import { AgentWorker } from "./agent/worker.ts";
 import type { EventHub } from "./events.ts";
 import type { Grant } from "./gateway/admission.ts";
@@ -90,12 +90,17 @@ export class Sessions {
           switches: switches(),
           agentVersion,
           properties,
-          createSession: () =>
-            new BasicPortSession({
+          createSession: (clientVersion) =>
+            createSessionKind({
               clock,
+              events,
               switches: switches(),
+              sessionId,
+              instanceId,
+              machine: target,
               properties,
-              dial: (port, signal) => target.connect(port, signal),
+              agentVersion,
+              clientVersion,
             }),
         }),
     });

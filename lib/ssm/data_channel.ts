@@ -164,6 +164,11 @@ export class DataChannel implements Conn {
     await this.#sender.drained();
   }
 
+  /** Resolves when the agent has acknowledged everything written so far, or the channel has ended. */
+  acknowledged(): Promise<void> {
+    return this.#sender.delivered();
+  }
+
   /** Ends the session in the background; {@linkcode shutdown} waits for it. */
   close(): void {
     void this.shutdown();
@@ -345,7 +350,7 @@ export class DataChannel implements Conn {
       ? new AwsocksError(
         this.#complete ? "session-closed" : "session-handshake-failed",
         `Session Manager closed the session${output && `: ${output}`}`,
-        { facts: { sessionId: this.sessionId } },
+        { facts: { sessionId: this.sessionId, output } },
       )
       : undefined;
     if (this.#shutdown) return this.#finish({ by: "local", output }); // the answer to our own end

@@ -76,6 +76,11 @@ export class Outbox {
     return this.#entries.size;
   }
 
+  /** Sequence number of the oldest unacknowledged message, if there is one. */
+  get oldest(): number | undefined {
+    return this.#oldest()?.sequenceNumber;
+  }
+
   /** Bytes that may be under way now. */
   get window(): number {
     return this.#window;

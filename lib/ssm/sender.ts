@@ -30,6 +30,15 @@ export interface SenderOptions {
   readonly onSilence: () => void;
 }
 
+/** A place in the byte stream that somebody wants to see acknowledged. */
+interface Mark {
+  /** Bytes of the stream before it. */
+  readonly bytes: number;
+  /** The message that carries the last of them, once it is sent. */
+  sequenceNumber: number | undefined;
+  readonly reached: PromiseWithResolvers<void>;
+}
+
 /** Numbers, sends and sends again. */
 export class Sender {
   readonly #options: SenderOptions;
@@ -43,6 +52,8 @@ export class Sender {
   #flushScheduled = false;
   #tick: Timer | undefined;
   #idle: PromiseWithResolvers<void> | undefined;
+  /** In the order of the stream. */
+  readonly #marks: Mark[] = [];
   #sentBytes = 0;
   #maxUnacknowledged = 0;
 
@@ -110,6 +121,7 @@ export class Sender {
     if (!this.#outbox.acknowledge(sequenceNumber, this.#options.clock.monotonic())) return;
     if (this.#options.silentOnDuplicates()) this.#outbox.forgetSilentDuplicates(sequenceNumber);
     if (this.#outbox.size === 0) this.#settleIdle();
+    this.#settleMarks();
     this.#flush();
   }
 
@@ -152,11 +164,33 @@ export class Sender {
     }
   }
 
+  /** Resolves when everything written so far is acknowledged, whatever is written later, or at the end. */
+  delivered(): Promise<void> {
+    if (this.ended) return Promise.resolve();
+    const reached = Promise.withResolvers<void>();
+    this.#marks.push({
+      bytes: this.#sentBytes + this.#queue.size,
+      sequenceNumber: this.#queue.size === 0 ? this.#nextSequence - 1 : undefined,
+      reached,
+    });
+    this.#settleMarks();
+    return reached.promise;
+  }
+
   /** Stops; what waits is dropped. Idempotent. */
   end(): void {
     this.#tick?.cancel();
     this.#queue.abort();
     this.#settleIdle();
+    for (const { reached } of this.#marks.splice(0)) reached.resolve();
+  }
+
+  /** A mark is reached when no message up to its own is under way any more. */
+  #settleMarks(): void {
+    const { oldest = Infinity } = this.#outbox;
+    while ((this.#marks[0]?.sequenceNumber ?? Infinity) < oldest) {
+      this.#marks.shift()!.reached.resolve();
+    }
   }
 
   #settleIdle(): void {
@@ -180,6 +214,9 @@ export class Sender {
     this.#queue.take(payload);
     this.send(PayloadType.Output, payload);
     this.#sentBytes += payload.byteLength;
+    for (const mark of this.#marks) {
+      if (mark.bytes <= this.#sentBytes) mark.sequenceNumber ??= this.#nextSequence - 1;
+    }
   }
 
   #maySend(bytes: number): boolean {

@@ -23,6 +23,8 @@ export interface Session extends AsyncDisposable {
   /** Resolves when the session has ended; never rejects. */
   readonly closed: Promise<ChannelEnd>;
   readonly stats: ChannelStats;
+  /** Resolves when the agent has everything that was written to `conn` so far, or the session has ended. */
+  acknowledged(): Promise<void>;
   /** Terminates it. Bounded in time, idempotent, never rejects. */
   close(): Promise<void>;
 }
@@ -68,6 +70,7 @@ export async function openSession(
     get stats() {
       return channel.stats;
     },
+    acknowledged: () => channel.acknowledged(),
     close: () => channel.shutdown(),
     [Symbol.asyncDispose]: () => channel.shutdown(),
   };

@@ -23,3 +23,12 @@ export const REACKNOWLEDGES_DUPLICATES = "3.2.1041.0";
 
 /** Agents above this version obey the TerminateSession flag. */
 export const OBEYS_TERMINATE_FLAG = "2.3.722.0";
+
+/** Agents above this version carry many connections in one port forwarding session. */
+export const MULTIPLEXES = "3.0.196.0";
+
+/** Agents from this version on obey the parameter `host`; older ones connect to the instance itself. */
+export const FORWARDS_TO_HOSTS = "3.1.1188.0";
+
+/** Agents from this version on do not end a multiplexed session that is silent. */
+export const BEARS_SILENCE = "3.1.1575.0";

@@ -13,6 +13,9 @@ class FakeCarrier implements Carrier {
   readonly closed = this.#ended.promise;
   closes = 0;
   dials = 0;
+  channels = 0;
+  connected = true;
+  bytes = 0;
   failure: Error | undefined;
 
   constructor(readonly name: string) {}

@@ -257,7 +257,7 @@ sandboxTest("StartSession refuses what it cannot do", async (sandbox) => {
     ]);
   }
   const Target = sandbox.instanceId;
-  for (const name of ["AWS-StartPortForwardingSession", "Nonsense"]) {
+  for (const name of ["AWS-StartInteractiveCommand", "Nonsense"]) {
     assert.deepEqual(await start({ Target, DocumentName: name }), [
       "InvalidDocument",
       `Document with name ${name} does not exist.`,
@@ -290,6 +290,33 @@ sandboxTest("StartSession refuses what it cannot do", async (sandbox) => {
   assert.equal((await start({ Target: 5, ...ssh }))[0], "SerializationException");
   assert.deepEqual(sandbox.sessions(), []);
 });
+
+sandboxTest(
+  "StartSession knows the port forwarding documents and their parameters",
+  async (sandbox) => {
+    const start = async (DocumentName: string, Parameters: Record<string, string[]>) => {
+      const Target = sandbox.instanceId;
+      return json(await callSsm(sandbox, "StartSession", { Target, DocumentName, Parameters }));
+    };
+    const local = "AWS-StartPortForwardingSession";
+    const remote = "AWS-StartPortForwardingSessionToRemoteHost";
+    const ports = { portNumber: ["5432"], localPortNumber: ["0"] };
+    assert.ok((await start(local, ports)).SessionId);
+    assert.ok((await start(remote, { ...ports, host: ["db.sandbox.internal"] })).SessionId);
+    assert.ok((await start(remote, { ...ports, host: ["fd00:5a:b0c5::10"] })).SessionId);
+    for (
+      const [name, parameters] of [
+        [local, { ...ports, host: ["db.sandbox.internal"] }],
+        [remote, ports],
+        [remote, { ...ports, host: ["a;b"] }],
+        [remote, { host: ["db.sandbox.internal"], portNumber: ["0"] }],
+      ] satisfies [string, Record<string, string[]>][]
+    ) {
+      const answer = await start(name, parameters);
+      assert.equal(answer.__type, "InvalidParameters", JSON.stringify(parameters));
+    }
+  },
+);
 
 sandboxTest("TerminateSession ends a session, twice if need be", async (sandbox) => {
   const grant = json(

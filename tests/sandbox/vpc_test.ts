@@ -74,6 +74,19 @@ Deno.test("the private zone knows its names in any spelling, and its addresses",
   assert.equal(served[1], "hello.sandbox.internal");
 });
 
+Deno.test("lookup() knows what dial() knows, and addresses as they are", () => {
+  const { net } = network();
+  const rows: [string, readonly string[]][] = [
+    ["HELLO.Sandbox.Internal.", ["10.0.1.10", "fd00:5a:b0c5::10"]],
+    ["localhost", ["127.0.0.1", "::1"]],
+    ["169.254.169.254", ["169.254.169.254"]],
+    ["refused.sandbox.internal", ["10.0.1.20", "fd00:5a:b0c5::20"]],
+    ["nowhere.sandbox.internal", []],
+    ["example.com", []],
+  ];
+  for (const [host, addresses] of rows) assert.deepEqual(net.lookup(host), addresses, host);
+});
+
 Deno.test("everything else fails as it would in a VPC without a way out", async () => {
   const { clock, net } = network();
   const cases: readonly [string, number, DialFailureReason][] = [

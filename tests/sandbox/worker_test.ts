@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Conn, connPair, readAll, writeAll } from "../../lib/core/mod.ts";
-import { BasicPortSession, type SessionResult } from "../../lib/sandbox/agent/port_session.ts";
+import { BasicPortSession } from "../../lib/sandbox/agent/port_session.ts";
+import type { SessionResult } from "../../lib/sandbox/agent/session_kind.ts";
 import { AgentWorker } from "../../lib/sandbox/agent/worker.ts";
 import { type Frame, frameOf } from "../../lib/sandbox/frame.ts";
 import { DEFAULT_SWITCHES, type Switches } from "../../lib/sandbox/mod.ts";

@@ -191,6 +191,32 @@ Deno.test("write() cuts at the payload size, coalesces small writes and stays wi
   await stop(channel);
 });
 
+Deno.test("acknowledged() waits for what was written before it, without a gap, and not for more", async () => {
+  const { gateway, channel } = await opened({ window: { initial: 2048, max: 2048 } });
+  const reached: string[] = [];
+  const mark = (name: string) => channel.acknowledged().then(() => reached.push(name));
+  await mark("nothing");
+  await channel.write(new Uint8Array(3000));
+  void mark("all");
+  await settle();
+  void channel.write(new Uint8Array(1000)).then(() => mark("more"));
+  await settle();
+  gateway.acknowledge(2);
+  await settle();
+  assert.deepEqual(reached, ["nothing"], "message 1 is still missing");
+  gateway.acknowledge(1);
+  await settle();
+  assert.deepEqual(reached, ["nothing"], "the last of the bytes are only now under way");
+  gateway.acknowledge(3);
+  await settle();
+  assert.deepEqual(reached, ["nothing", "all"]);
+  gateway.channelClosed();
+  await settle();
+  assert.deepEqual(reached, ["nothing", "all", "more"], "an end ends all waiting");
+  await channel.acknowledged();
+  await stop(channel);
+});
+
 Deno.test("data waits while the socket's own buffer is full; acknowledgements do not", async () => {
   const { gateway, channel } = await opened();
   gateway.socket.bufferedAmount = 1024 * 1024;

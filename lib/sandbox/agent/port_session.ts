@@ -1,6 +1,9 @@
 /**
- * What an agent does inside a session once the handshake is done. There is one kind today, the basic
- * port session: one TCP connection, of which the session is the extension.
+ * The basic port session: one TCP connection at a time.
+ *
+ * Without a `type` in its properties the session is the extension of its connection and ends with it.
+ * With one, as clients get that know no multiplexing, it outlives it: the agent tells the client
+ * nothing and connects again when the next bytes come.
  *
  * @module
  */
@@ -9,97 +12,90 @@ import { type Clock, type Conn, writeAll } from "../../core/mod.ts";
 import { Flag, PayloadType } from "../../ssm/constants.ts";
 import type { ClientMessage } from "../../ssm/message.ts";
 import type { Switches } from "../options.ts";
-
-/** How a session ended. */
-export interface SessionResult {
-  readonly succeeded: boolean;
-  /** Text for `channel_closed`; often empty. */
-  readonly output: string;
-}
-
-/** The output stream as a session kind sees it. */
-export interface SessionOutput {
-  send(payloadType: number, payload: Uint8Array): void;
-  /** True while `pause_publication` holds. */
-  readonly paused: boolean;
-  /** Resolves when not paused and fewer than `limit` messages wait for acknowledgement. */
-  ready(limit: number): Promise<void>;
-}
-
-/** A kind of session. */
-export interface SessionKind {
-  /** Runs until the session is over. */
-  run(output: SessionOutput): Promise<SessionResult>;
-  /**
-   * Takes a message from the client in its turn. False while it cannot be taken yet, or not any more:
-   * the agent then does not acknowledge it. A promise holds back everything behind it.
-   */
-  handle(message: ClientMessage): boolean | Promise<boolean>;
-  /** Ends {@linkcode run}. Idempotent. */
-  stop(): void;
-}
+import { pumpOutput } from "./output_pump.ts";
+import {
+  flagOf,
+  reasonOf,
+  type SessionKind,
+  type SessionOutput,
+  type SessionResult,
+} from "./session_kind.ts";
 
 /** Options of {@linkcode BasicPortSession}. */
 export interface BasicPortSessionOptions {
   readonly clock: Clock;
   readonly switches: Pick<Switches, "pace" | "refuseFirst" | "unacknowledged">;
-  /** Properties of the document; `portNumber` counts. */
+  /** Properties of the document; `portNumber` and `type` count. */
   readonly properties: Readonly<Record<string, string>>;
-  /** Connects to a port of the instance; fails with an error that says why in the words of Go. */
+  /** Connects to a port of the destination; fails with an error that says why in the words of Go. */
   readonly dial: (port: number, signal: AbortSignal) => Promise<Conn>;
+  /** Looks the destination up. @throws Error with the text that ends the session */
+  readonly check?: () => void;
 }
 
-/** Bytes of output in one message. */
-const PAYLOAD_BYTES = 1024;
-const PACE_MS = 1;
-
-/** Basic mode for documents without a `type`: the session ends with its TCP connection. */
+/** Basic mode. */
 export class BasicPortSession implements SessionKind {
   readonly #options: BasicPortSessionOptions;
   readonly #stopped = new AbortController();
   #conn: Conn | undefined;
   #dialled: Conn | undefined;
+  /** Set while the connection is gone and bytes from the client would bring another. */
+  #redial: PromiseWithResolvers<boolean> | undefined;
 
   constructor(options: BasicPortSessionOptions) {
     this.#options = options;
   }
 
   async run(output: SessionOutput): Promise<SessionResult> {
-    const { clock, dial, properties, switches } = this.#options;
-    const signal = this.#stopped.signal;
+    const { clock, switches } = this.#options;
+    const { signal } = this.#stopped;
     try {
-      this.#dialled = await dial(Number(properties.portNumber), signal);
-      signal.throwIfAborted();
+      this.#options.check?.();
+    } catch (error) {
+      return { succeeded: false, output: reasonOf(error) };
+    }
+    try {
+      await this.#dial();
       if (switches.refuseFirst > 0) await clock.sleep(switches.refuseFirst, { signal });
     } catch (error) {
       this.#dialled?.close();
       if (signal.aborted) return { succeeded: true, output: "" };
-      const reason = error instanceof Error ? error.message : String(error);
-      return { succeeded: false, output: `Unable to connect to specified port: ${reason}` };
+      return {
+        succeeded: false,
+        output: `Unable to connect to specified port: ${reasonOf(error)}`,
+      };
     }
     this.#conn = this.#dialled;
-    try {
-      await (switches.pace ? this.#pumpPaced(output) : this.#pump(output));
-      return { succeeded: true, output: "" };
-    } catch {
-      return { succeeded: signal.aborted, output: "" };
-    }
+    return this.#options.properties.type === undefined
+      ? await this.#pumpOnce(output)
+      : await this.#pumpAgain(output);
   }
 
   handle(message: ClientMessage): boolean | Promise<boolean> {
     if (!this.#conn) return false;
     if (message.payloadType === PayloadType.Output) return this.#write(message.payload);
-    if (message.payloadType === PayloadType.Flag) this.#flag(message.payload);
+    if (message.payloadType !== PayloadType.Flag) return true;
+    const flag = flagOf(message);
+    if (flag === Flag.DisconnectToPort) this.#conn.close();
+    if (flag === Flag.TerminateSession) this.stop();
     return true;
   }
 
   stop(): void {
     this.#stopped.abort();
     this.#dialled?.close();
+    this.#redial?.resolve(false);
+  }
+
+  async #dial(): Promise<void> {
+    const { dial, properties } = this.#options;
+    this.#dialled = await dial(Number(properties.portNumber), this.#stopped.signal);
+    this.#stopped.signal.throwIfAborted();
   }
 
   async #write(payload: Uint8Array): Promise<boolean> {
     try {
+      if (this.#redial) await this.#dialAgain(this.#redial);
       await writeAll(this.#conn!, payload);
       return true;
     } catch {
@@ -108,40 +104,43 @@ export class BasicPortSession implements SessionKind {
     }
   }
 
-  #flag(payload: Uint8Array): void {
-    if (payload.byteLength < 4) return;
-    const flag = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
-    if (flag === Flag.DisconnectToPort) this.#conn?.close();
-    if (flag === Flag.TerminateSession) this.stop();
+  async #dialAgain(redial: PromiseWithResolvers<boolean>): Promise<void> {
+    try {
+      await this.#dial();
+    } catch (error) {
+      redial.resolve(false);
+      throw error;
+    }
+    this.#conn = this.#dialled;
+    this.#redial = undefined;
+    redial.resolve(true);
   }
 
-  /** The agent's own loop: at most 1024 bytes, one message, a sleep of a millisecond. */
-  async #pumpPaced(output: SessionOutput): Promise<void> {
-    const { clock } = this.#options;
-    const signal = this.#stopped.signal;
-    const packet = new Uint8Array(PAYLOAD_BYTES);
-    for (;;) {
-      if (!output.paused) {
-        const n = await this.#conn!.read(packet);
-        if (n === null) return;
-        output.send(PayloadType.Output, packet.slice(0, n));
-      }
-      await clock.sleep(PACE_MS, { signal });
+  async #pumpOnce(output: SessionOutput): Promise<SessionResult> {
+    try {
+      await this.#pump(output);
+      return { succeeded: true, output: "" };
+    } catch {
+      return { succeeded: this.#stopped.signal.aborted, output: "" };
     }
   }
 
-  /** The same messages without the sleep, held back by a bound on what is unacknowledged. */
-  async #pump(output: SessionOutput): Promise<void> {
-    const limit = this.#options.switches.unacknowledged;
-    const buffer = new Uint8Array(limit * PAYLOAD_BYTES);
+  async #pumpAgain(output: SessionOutput): Promise<SessionResult> {
+    const { signal } = this.#stopped;
     for (;;) {
-      await output.ready(limit);
-      const n = await this.#conn!.read(buffer);
-      if (n === null) return;
-      for (let at = 0; at < n; at += PAYLOAD_BYTES) {
-        await output.ready(limit);
-        output.send(PayloadType.Output, buffer.slice(at, Math.min(n, at + PAYLOAD_BYTES)));
-      }
+      await this.#pump(output).catch(() => {});
+      if (signal.aborted) return { succeeded: true, output: "" };
+      this.#conn!.close();
+      this.#redial = Promise.withResolvers<boolean>();
+      if (await this.#redial.promise) continue;
+      if (signal.aborted) return { succeeded: true, output: "" };
+      // The agent closes the connection that it does not have, and dies of it.
+      return { succeeded: false, output: "", crashed: true };
     }
+  }
+
+  #pump(output: SessionOutput): Promise<void> {
+    const { clock, switches } = this.#options;
+    return pumpOutput(this.#conn!, output, { clock, switches, signal: this.#stopped.signal });
   }
 }

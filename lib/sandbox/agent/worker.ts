@@ -20,7 +20,7 @@ import {
 } from "./handshake.ts";
 import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
-import type { SessionKind, SessionResult } from "./port_session.ts";
+import type { SessionKind, SessionResult } from "./session_kind.ts";
 
 /** How long a closing agent waits for acknowledgements, in milliseconds. */
 const CLOSING_GRACE_MS = 2000;

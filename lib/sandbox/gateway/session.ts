@@ -287,8 +287,9 @@ export class GatewaySession {
     if (this.#client) this.#publish(MessageType.StartPublication);
     const worker = this.#worker;
     // A worker that was killed ends too, but has no way left to tell the gateway.
-    worker.run().then(({ output }) => {
-      if (this.#agentConnected) this.end(output);
+    worker.run().then(({ output, crashed }) => {
+      if (crashed) this.killAgent();
+      else if (this.#agentConnected) this.end(output);
     });
   }
 

@@ -7,7 +7,12 @@
 
 import { type Conn, connPair, fromDenoConn } from "../../core/mod.ts";
 import type { EventHub } from "../events.ts";
-import { DialFailure, type PrivateNetwork } from "../vpc/network.ts";
+import {
+  DialFailure,
+  type DialFailureReason,
+  isSelf,
+  type PrivateNetwork,
+} from "../vpc/network.ts";
 import { fingerprintOfLine, generateKeyPair, type KeyPair } from "./keys.ts";
 import { SshServer } from "./sshd.ts";
 
@@ -68,6 +73,26 @@ export class Machine {
     }
   }
 
+  /** Addresses of a name as the instance's resolver knows them; empty when it has none. */
+  lookup(host: string): readonly string[] {
+    return this.#options.network.lookup(host);
+  }
+
+  /**
+   * Connects to another host.
+   * @throws Error in the words of Go's net package
+   */
+  async connectTo(host: string, port: number, signal: AbortSignal): Promise<Conn> {
+    if (isSelf(host)) return await this.connect(port, signal);
+    try {
+      return await this.#options.network.dial(host, port, { signal });
+    } catch (error) {
+      throw error instanceof DialFailure
+        ? new Error(`dial tcp ${host}:${port}: ${FAILURE_TEXTS[error.reason]}`)
+        : error;
+    }
+  }
+
   /** Ends every connection. Idempotent. */
   close(): void {
     this.#server?.close();
@@ -80,6 +105,15 @@ export class Machine {
     return ours;
   }
 }
+
+const FAILURE_TEXTS: Readonly<Record<DialFailureReason, string>> = {
+  "name-unknown": "lookup: no such host",
+  "refused": "connect: connection refused",
+  "host-unreachable": "connect: no route to host",
+  "network-unreachable": "connect: network is unreachable",
+  "timed-out": "connect: connection timed out",
+  "prohibited": "connect: permission denied",
+};
 
 function refusedText(port: number): string {
   return `dial tcp 127.0.0.1:${port}: connect: connection refused`;

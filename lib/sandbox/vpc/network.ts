@@ -2,7 +2,7 @@
  * The sandbox's VPC: a private DNS zone and the hosts in it, reached by in-memory connections.
  *
  * Nothing here listens on a real port: the only way in is {@linkcode PrivateNetwork.dial}, which the
- * instance's SSH server calls.
+ * instance's SSH server and its agent call.
  *
  * @module
  */
@@ -68,12 +68,20 @@ export class PrivateNetwork {
     this.#options = options;
   }
 
+  /** Addresses of a host: its own if it is one; empty for a name that nobody knows. */
+  lookup(host: string): readonly string[] {
+    const name = normalized(host);
+    if (isIP(name) !== 0) return [name];
+    if (name === "localhost") return ["127.0.0.1", "::1"];
+    return FAILING_HOSTS.get(name) === "name-unknown" ? [] : resolvePrivate(name);
+  }
+
   /**
    * Connects to a host of the zone.
    * @throws DialFailure
    */
   async dial(host: string, port: number, options: { signal?: AbortSignal } = {}): Promise<Conn> {
-    const name = host.toLowerCase().replace(/\.$/, "");
+    const name = normalized(host);
     const failure = failureOf(name);
     if (failure === "timed-out") {
       const { clock, connectTimeout } = this.#options;
@@ -86,6 +94,15 @@ export class PrivateNetwork {
     service(theirs, name);
     return ours;
   }
+}
+
+function normalized(host: string): string {
+  return host.toLowerCase().replace(/\.$/, "");
+}
+
+/** True for the names and addresses of the machine itself. */
+export function isSelf(host: string): boolean {
+  return SELF.has(normalized(host));
 }
 
 /** Addresses of a name in the private zone; empty when it has none. */

@@ -7,7 +7,7 @@
  * | `/` | a small page with the host's name |
  * | `/bytes?size=N&seed=S` | N bytes that can be made again, `x-sha256` as a trailer |
  * | `/sha256?size=N&seed=S` | their digest |
- * | `/upload` | PUT or POST: answers `{bytes, sha256}` |
+ * | `/upload?wait=MS` | PUT or POST: answers `{bytes, sha256}`; reads nothing for so long first |
  * | `/headers` | the request as JSON |
  * | `/slow?ms=N` | answers after N milliseconds |
  * | `/status?code=N` | answers with that status |
@@ -94,7 +94,9 @@ export class Site {
       const { size, seed } = streamOf(query);
       return Promise.resolve(text(200, sha256Of(size, seed)));
     }],
-    ["/upload", async ({ body }) => {
+    ["/upload", async ({ body }, query) => {
+      const wait = numberOf(query, "wait", 0, MAX_SLOW_MS);
+      if (wait > 0) await this.#options.clock.sleep(wait, { signal: this.#closed.signal });
       const hash = createHash("sha256");
       let bytes = 0;
       for await (const part of body) {
