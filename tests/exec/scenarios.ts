@@ -66,7 +66,7 @@ export const SCENARIOS: Readonly<Record<string, (transport: Transport) => Promis
         assert.deepEqual(outcome, { stdout: `${i}`, stderr: `${i}\n`, status: i });
       }
       // Tests beside this one may open some; a leak would be one or more for each command.
-      assert.ok(openPipes() < before + 100);
+      assert.ok(openPipes() < before + 25);
       host.close();
       assert.deepEqual(await client, { commands: 30, status: 29 });
     });
