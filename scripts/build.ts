@@ -26,8 +26,9 @@ interface Program {
 
 const PROGRAMS: Readonly<Record<string, Program>> = {
   "awsocks": { entry: "main.ts", permissions: "awsocks", args: [] },
+  // Process 1 of a machine: most of what it reads lies in /proc and /sys, which no narrower set allows.
   "awsocks-agent": { entry: "agent.ts", permissions: "agent", args: [] },
-  "vsock-client": { entry: "agent.ts", permissions: "agent", args: ["exec"] },
+  "vsock-client": { entry: "agent.ts", permissions: "vsock-client", args: ["exec"] },
 };
 
 const root = new URL("../", import.meta.url);
