@@ -311,7 +311,7 @@ export const FAILURES: readonly Failure[] = [
   },
   {
     name: "no key at all",
-    options: { settings: { "ssh-key": null } },
+    options: { settings: { "backend": "ssh", "ssh-key": null } },
     message:
       /^No SSH key found: no ssh-agent \(SSH_AUTH_SOCK\), none of id_ed25519, id_ecdsa, id_rsa in \S+\/\.ssh$/,
     hint: /--ssh-key/,
