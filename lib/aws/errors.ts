@@ -32,6 +32,10 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   AccessDenied: "aws-access-denied",
   AccessDeniedException: "aws-access-denied",
   UnauthorizedOperation: "aws-access-denied",
+  // EC2 Instance Connect.
+  AuthException: "aws-access-denied",
+  EC2InstanceNotFoundException: "instance-not-found",
+  EC2InstanceStateInvalidException: "instance-stopped",
   NotAuthorized: "aws-access-denied",
   OptInRequired: "aws-region-invalid",
   TargetNotConnected: "agent-offline",

@@ -11,6 +11,7 @@ import {
   type Clock,
   describeError,
   getLog,
+  isAwsocksError,
   systemClock,
   type Target,
 } from "../core/mod.ts";
@@ -18,7 +19,7 @@ import type { Settings } from "../config/mod.ts";
 import type { CredentialManager } from "../credentials/mod.ts";
 import type { HostKeyVerifier, Identity } from "../ssh/mod.ts";
 import type { Backend } from "./backend.ts";
-import type { OpenCarrier } from "./carrier.ts";
+import type { Carrier, OpenCarrier } from "./carrier.ts";
 import { ChosenBackend } from "./chosen_backend.ts";
 import type { ChooseInstance } from "./instance.ts";
 import { PortBackend } from "./port_backend.ts";
@@ -104,11 +105,16 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
     onChange: options.onChange,
     onClose: async () => await (await parts)?.close(),
   };
-  const ssh = () =>
+  /** @param first a carrier that is up already */
+  const ssh = (first?: Carrier) =>
     new SupervisedBackend({
       name: "ssh",
       maxCarriers: settings.maxSessions ?? 1,
-      open: async (openOptions) => (await load()).openCarrier(openOptions),
+      open: async (openOptions) => {
+        const ready = first;
+        first = undefined;
+        return ready ?? await (await load()).openCarrier(openOptions);
+      },
       ...common,
     });
   const port = () =>
@@ -117,22 +123,51 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
       open: async (target, openOptions) => (await load()).openPort(target, openOptions),
       ...common,
     });
-  const choose = async ({ signal }: { signal: AbortSignal }) => {
-    const missing = settings.sshKey === undefined && await (await load()).missingKey({ signal });
-    const backend = missing ? port() : ssh();
+  const choose = async (chooseOptions: { signal: AbortSignal }) => {
+    const { carrier, hopeless } = await tryWithoutKey(await load(), settings, chooseOptions);
     log.info("Connections go by {backend}: {why}", {
-      backend: missing ? "port forwarding" : "SSH",
-      why: missing ? describeError(missing) : "there is a key to log in with",
+      backend: hopeless ? "port forwarding" : "SSH",
+      why: hopeless
+        ? describeError(hopeless)
+        : carrier
+        ? "EC2 Instance Connect lets a key in"
+        : "there is a key",
     });
-    return backend;
+    return hopeless ? port() : ssh(carrier);
   };
   const backend = {
-    ssh,
+    ssh: () => ssh(),
     port,
     auto: () => new ChosenBackend(choose, options.onChange),
   }[settings.backend ?? "ssh"]();
   credentials.onUpdate((updated) => backend.onCredentialUpdate(updated));
   return backend;
+}
+
+/** Failures to log in that say that SSH will not do, not that something is disturbed. */
+const HOPELESS = [
+  "aws-access-denied",
+  "ssh-key-missing",
+  "ssh-auth-failed",
+  "ssh-handshake-failed",
+] as const;
+
+/**
+ * Where there is no key, tries whether EC2 Instance Connect lets one in: whether sshd asks it, only a
+ * login shows.
+ * @returns the carrier, or why SSH is hopeless; neither when there is a key, or when it cannot be told
+ */
+async function tryWithoutKey(
+  parts: Parts,
+  { sshKey }: AwsBackendSettings,
+  options: { signal: AbortSignal },
+): Promise<{ carrier?: Carrier; hopeless?: Error }> {
+  if (sshKey !== undefined || !await parts.missingKey(options)) return {};
+  try {
+    return { carrier: await parts.openCarrier(options) };
+  } catch (error) {
+    return isAwsocksError(error, ...HOPELESS) ? { hopeless: error } : {};
+  }
 }
 
 async function loadParts(options: AwsBackendOptions & { clock: Clock }): Promise<Parts> {

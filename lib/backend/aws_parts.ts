@@ -6,11 +6,10 @@
 
 import { type AwsNetwork, createAwsClient } from "../aws/mod.ts";
 import { type Clock, isAwsocksError } from "../core/mod.ts";
-import { createEc2Client } from "../ec2/mod.ts";
+import { createEc2Client, sendSshPublicKey } from "../ec2/mod.ts";
 import {
   createHostKeyVerifier,
   findIdentities,
-  type Identity,
   ownKnownHostsFile,
 } from "../ssh/mod.ts";
 import { SsmClient } from "../ssm/client.ts";
@@ -19,6 +18,7 @@ import type { AwsBackendOptions, Parts, SshServer } from "./aws_backend.ts";
 import { isAboutDestination } from "./failures.ts";
 import { InstanceKeeper, type ReadyInstance } from "./instance.ts";
 import { openPortSession } from "./port_session.ts";
+import { Logins } from "./login.ts";
 import { openSshCarrier } from "./ssh_carrier.ts";
 
 /** Makes the parts; nothing is sent yet. */
@@ -60,21 +60,20 @@ export function createParts(
     proxyFor: network.proxyFor,
     caCerts: network.caCerts,
   });
-  let identities: Promise<readonly Identity[]> | undefined;
-  const find = options.identities ?? (() =>
-    findIdentities({
-      explicit: settings.sshKey,
-      passphrase: settings.sshKeyPassphrase,
-      askPassphrase: prompts.passphrase,
-      home,
-      agentSocket: env.SSH_AUTH_SOCK,
-      clock,
-    }));
-  const keys = (signal: AbortSignal) =>
-    identities ??= find({ signal }).catch((error) => {
-      identities = undefined; // a key that is put there meanwhile is found next time
-      throw error;
-    });
+  const logins = new Logins({
+    sshKey: settings.sshKey,
+    user: settings.sshUser,
+    find: options.identities ?? (() =>
+      findIdentities({
+        explicit: settings.sshKey,
+        passphrase: settings.sshKeyPassphrase,
+        askPassphrase: prompts.passphrase,
+        home,
+        agentSocket: env.SSH_AUTH_SOCK,
+        clock,
+      })),
+    push: (request, pushOptions) => sendSshPublicKey(aws, request, pushOptions),
+  });
   const hostKeys = options.hostKeys ?? ((server: SshServer) =>
     createHostKeyVerifier({
       ...server,
@@ -84,7 +83,7 @@ export function createParts(
     }));
   /** What the user may mend while we run is looked at anew. */
   const reconsider = (error: unknown) => {
-    if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) identities = undefined;
+    if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) logins.forget();
     if (isAwsocksError(error, "instance-not-found", "agent-offline")) keeper.forget();
   };
   const session = { service: ssm, connect, clock };
@@ -116,25 +115,18 @@ export function createParts(
         throw error;
       }
     },
-    async missingKey({ signal }) {
-      try {
-        await keys(signal);
-        return undefined;
-      } catch (error) {
-        return isAwsocksError(error, "ssh-key-missing") ? error : undefined;
-      }
-    },
+    missingKey: ({ signal }) => logins.missing(signal),
     async openCarrier({ signal }) {
+      // Before anything is started at AWS: a missing key is the cheaper failure.
+      const login = await logins.prepare(signal);
       try {
-        // Before anything is started at AWS: a missing key is the cheaper failure.
-        const usable = await keys(signal);
         const instance = await keeper.ready(signal);
         return await openSshCarrier({
           session,
           instance,
           port: settings.remotePort,
           user: settings.sshUser,
-          identities: usable,
+          identities: () => login.identities(instance.id, { signal }),
           hostKeys: hostKeys({ instanceId: instance.id, port: settings.remotePort }),
           compression: settings.compression,
           clock,
@@ -142,7 +134,7 @@ export function createParts(
         });
       } catch (error) {
         reconsider(error);
-        throw error;
+        throw login.explain(error);
       }
     },
     close: () => keeper.release(),

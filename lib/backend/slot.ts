@@ -168,6 +168,7 @@ export class Slot<C extends Carrier = Carrier> {
   /** Cuts a back-off short. */
   wake(): void {
     this.#wake?.();
+    this.#wake = undefined;
   }
 
   /** Ends the slot and its carrier; resolves when it holds nothing any more. Idempotent. */

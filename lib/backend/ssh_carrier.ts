@@ -21,7 +21,8 @@ export interface SshCarrierOptions {
   /** Port of sshd on the instance. */
   readonly port: number;
   readonly user: string;
-  readonly identities: readonly Identity[];
+  /** Keys to offer; called when the session is up, right before they are offered. */
+  readonly identities: () => Promise<readonly Identity[]>;
   readonly hostKeys: HostKeyVerifier;
   readonly compression: boolean;
   readonly clock: Clock;
@@ -42,7 +43,7 @@ export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrie
   try {
     const connection = await connectSsh(session.conn, {
       user: options.user,
-      identities: options.identities,
+      identities: await options.identities(),
       hostKeys: options.hostKeys,
       compression: options.compression,
       isUp: () => session.connected,

@@ -303,7 +303,9 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   #grow(): void {
     if (!this.#mayGrow()) return;
     const size = this.#slots.length;
-    const more = growth({ waiting: this.#waiting, opening: this.#opening, size, max: this.#max });
+    // One that rests counts: another beside it would get round its back-off.
+    const opening = this.#slots.filter((slot) => !slot.carrier).length;
+    const more = growth({ waiting: this.#waiting, opening, size, max: this.#max });
     for (let i = 0; i < more; i++) this.#open();
   }
 

@@ -6,7 +6,7 @@
 
 import type { AwsNetwork } from "../aws/mod.ts";
 import { type Backend, type BackendPrompts, createAwsBackend } from "../backend/mod.ts";
-import type { Settings } from "../config/mod.ts";
+import { INSTANCE_CONNECT, type Settings } from "../config/mod.ts";
 import { createCredentials, type CredentialManager, resolveRegion } from "../credentials/mod.ts";
 import { AwsocksError, isAwsocksError } from "../core/errors.ts";
 import { createManager, type Manager } from "../proxy/mod.ts";
@@ -137,7 +137,7 @@ function authOf({ proxyUser: user, proxyPassword: password }: Settings) {
 
 /** A key that is not there would otherwise be noticed by the first request only. */
 async function checkKey(path: string | undefined): Promise<void> {
-  if (path === undefined) return;
+  if (path === undefined || path === INSTANCE_CONNECT) return;
   try {
     await Deno.stat(path);
   } catch (error) {

@@ -105,7 +105,7 @@ export const SETTING_FLAGS: readonly FlagSpec[] = [
     value: "FILE",
     group: "SSH",
     setting: true,
-    text: "private key; default: keys of the ssh-agent and in ~/.ssh",
+    text: "private key, or instance-connect; default: keys of the ssh-agent and in ~/.ssh",
   },
   {
     name: "ssh-key-passphrase",

@@ -46,6 +46,9 @@ export interface ConfigKey {
   readonly schemes?: readonly string[];
 }
 
+/** Value of `ssh-key` that stands for EC2 Instance Connect instead of a file. */
+export const INSTANCE_CONNECT = "instance-connect";
+
 const ROUTES = ["proxy", "direct", "vm-direct", "block"] as const;
 
 const TABLE = [
@@ -93,7 +96,8 @@ const TABLE = [
   {
     key: "ssh-key",
     kind: "path",
-    description: "Private key file; else a running ssh-agent and the usual files in `~/.ssh`",
+    description:
+      "Private key file, or `instance-connect`; else keys of the ssh-agent, in `~/.ssh`, or EC2 Instance Connect",
     environment: ["AWSOCKS_SSH_KEY"],
     flag: "--ssh-key",
     short: "-k",

@@ -11,6 +11,7 @@ export {
   type ConfigKey,
   type ConfigValue,
   findKey,
+  INSTANCE_CONNECT,
   type KeyName,
   type KnownKey,
 } from "./keys.ts";

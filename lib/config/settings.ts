@@ -34,7 +34,7 @@ export interface Settings {
   readonly region?: string;
   /** Default `ec2-user`. */
   readonly sshUser: string;
-  /** Private key file, with `~` expanded; absent means: look for one. */
+  /** Private key file, with `~` expanded, or `instance-connect`; absent means: look for one. */
   readonly sshKey?: string;
   /** Secret. */
   readonly sshKeyPassphrase?: string;

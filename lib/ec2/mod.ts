@@ -5,6 +5,7 @@
  */
 
 export * from "./client.ts";
+export * from "./instance_connect.ts";
 export { INSTANCE_STATES, label } from "./instance.ts";
 export type { Instance, InstanceState } from "./instance.ts";
 export * from "./resolve.ts";

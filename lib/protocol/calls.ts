@@ -133,7 +133,7 @@ export const PROGRESS: Notice<{ readonly text: string }> = {
 
 /** A key that the host can sign with. */
 export interface PublicIdentity {
-  readonly source: "file" | "agent";
+  readonly source: "file" | "agent" | "memory";
   /** Path of the key file or comment of the agent, for messages. */
   readonly label: string;
   /** Wire format of SSH in Base64. */
@@ -193,7 +193,7 @@ export const HOST_CALLS = {
     nothing,
     list(
       object<PublicIdentity>({
-        source: oneOf(["file", "agent"]),
+        source: oneOf(["file", "agent", "memory"]),
         label: text(),
         publicKey: key,
       }),

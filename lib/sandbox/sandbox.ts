@@ -122,6 +122,8 @@ class RunningSandbox implements Sandbox {
       sessions: this.#sessions,
       identities: this.#identities,
       deny: options.deny ?? [],
+      pushKey: (instanceId, user, publicKey) =>
+        this.#machine(instanceId).pushKey(user, publicKey),
       mfaCode: options.mfaCode ?? "123456",
     });
     this.#site = new Site({ clock, events });
@@ -287,6 +289,7 @@ class RunningSandbox implements Sandbox {
     let machine = this.#machines.get(instanceId);
     if (!machine) {
       machine = new Machine({
+        clock: this.#options.clock ?? systemClock,
         instanceId,
         user: this.sshUser,
         authorizedKeys: this.#authorizedKeys,

@@ -14,7 +14,7 @@ export interface SignOptions {
 /** A key pair whose private half may be elsewhere, or still encrypted. */
 export interface Identity {
   /** Where the private half is. */
-  readonly source: "file" | "agent";
+  readonly source: "file" | "agent" | "memory";
   /** Path of the key file, or the agent's comment of the key: for messages. */
   readonly label: string;
   /** Key type on the wire, for example `ssh-ed25519` or `ecdsa-sha2-nistp256`. */

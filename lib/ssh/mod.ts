@@ -8,6 +8,7 @@
 
 export { connectSsh, type ConnectSshOptions } from "./client.ts";
 export type { SshConnection } from "./connection.ts";
+export { createEphemeralIdentity, type EphemeralIdentity } from "./ephemeral.ts";
 export {
   type AskPassphrase,
   type FileIdentity,

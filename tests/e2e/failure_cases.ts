@@ -311,9 +311,12 @@ export const FAILURES: readonly Failure[] = [
   },
   {
     name: "no key at all",
-    options: { settings: { "ssh-key": null } },
+    options: {
+      settings: { "backend": "ssh", "ssh-key": null },
+      sandbox: { deny: ["ec2-instance-connect:*"] },
+    },
     message:
-      /^No SSH key found: no ssh-agent \(SSH_AUTH_SOCK\), none of id_ed25519, id_ecdsa, id_rsa in \S+\/\.ssh$/,
+      /^No SSH key found: no ssh-agent \(SSH_AUTH_SOCK\), none of id_ed25519, id_ecdsa, id_rsa in \S+\/\.ssh, and EC2 Instance Connect cannot be used: .* do not allow ec2-instance-connect:SendSSHPublicKey/,
     hint: /--ssh-key/,
     socks: SocksReply.GeneralFailure,
     http: 502,

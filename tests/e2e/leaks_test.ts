@@ -50,7 +50,7 @@ Deno.test({
   name: "500 short connections leave no channel, no descriptor and no memory behind",
   ignore: Deno.build.os !== "linux",
   async fn() {
-    await using stack = await startStack();
+    await using stack = await startStack({ settings: { "max-sessions": 1 } });
     using channels = countChannels(stack);
     const some = async (connections: number) => {
       for (let i = 0; i < connections; i += 10) {
@@ -103,7 +103,10 @@ Deno.test("clients that vanish while their destination is dialled leave nothing 
 });
 
 Deno.test("clients that vanish while the session is started leave it to the next", async () => {
-  await using stack = await startStack({ sandbox: { switches: { agentDelay: 500 } } });
+  await using stack = await startStack({
+    sandbox: { switches: { agentDelay: 500 } },
+    settings: { "max-sessions": 1 },
+  });
   using channels = countChannels(stack);
   await Promise.all(range(20).map(() => askAndLeave(stack, SITE.host)));
   await eventually(() => stack.manager.stats().active === 0, "no client is connected");
@@ -159,7 +162,7 @@ Deno.test("a stop while a session is started terminates it too", async () => {
 });
 
 Deno.test("an idle and an active connection live through 30 hourly closes of the WebSocket", async () => {
-  await using stack = await startStack();
+  await using stack = await startStack({ settings: { "max-sessions": 1 } });
   const { sandbox } = stack;
   const [idle, active] = [await connectThrough(stack, ECHO), await connectThrough(stack, ECHO)];
   const say = async (conn: typeof idle, text: string) => {

@@ -218,6 +218,7 @@ Deno.test("auto goes by SSH with a key and by port forwarding without, and says 
     ]] as const
   ) {
     await using stack = await startStack({
+      sandbox: { deny: ["ec2-instance-connect:*"] },
       settings: { "backend": "auto", ...(key === null ? { "ssh-key": null } : {}) },
     });
     assert.equal(await visit(stack, HELLO), HELLO.host);

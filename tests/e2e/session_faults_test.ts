@@ -33,7 +33,10 @@ interface FaultCase {
 function faultTest(name: string, fault: FaultCase): void {
   for (const direction of DIRECTIONS) {
     Deno.test(`${direction.name} of ${fault.size / MIB} MiB, ${name}`, async () => {
-      await using stack = await startStack({ sandbox: { seed: SEED, ...fault.sandbox } });
+      await using stack = await startStack({
+        sandbox: { seed: SEED, ...fault.sandbox },
+        settings: { "max-sessions": 1 },
+      });
       const acts = actAlongTheWay(stack, fault, direction);
       await direction.transfer(stack, { size: fault.size });
       await acts.end();

@@ -52,7 +52,7 @@ Deno.test("a client that does not read holds its source back and delays nobody e
 });
 
 Deno.test("downloads and uploads at the same time share the session", async () => {
-  await using stack = await startStack();
+  await using stack = await startStack({ settings: { "max-sessions": 1 } });
   await Promise.all([1, 2, 3, 4].flatMap((seed) => [
     download(stack, { size: MIB, seed }),
     upload(stack, { size: MIB, seed: seed + 10 }),

@@ -65,12 +65,30 @@ export function callSsm(
   input: unknown,
   overrides: CallOverrides = {},
 ): Promise<Answer> {
-  return send(sandbox, "ssm", {
+  return sendJson(sandbox, "ssm", `AmazonSSM.${action}`, input, overrides);
+}
+
+/** A call of EC2 Instance Connect. */
+export function callInstanceConnect(
+  sandbox: Target,
+  action: string,
+  input: unknown,
+  overrides: CallOverrides = {},
+): Promise<Answer> {
+  const target = `AWSEC2InstanceConnectService.${action}`;
+  return sendJson(sandbox, "ec2-instance-connect", target, input, overrides);
+}
+
+function sendJson(
+  sandbox: Target,
+  service: string,
+  target: string,
+  input: unknown,
+  overrides: CallOverrides,
+): Promise<Answer> {
+  return send(sandbox, service, {
     body: JSON.stringify(input),
-    headers: {
-      "content-type": "application/x-amz-json-1.1",
-      "x-amz-target": `AmazonSSM.${action}`,
-    },
+    headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": target },
   }, overrides);
 }
 

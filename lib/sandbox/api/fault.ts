@@ -8,7 +8,12 @@ import type { SignatureFault, SignatureProblem } from "./signature.ts";
 import { element, type Xml } from "./xml.ts";
 
 /** Services of the sandbox's API. */
-export type ServiceName = "ssm" | "ec2" | "sts";
+export type ServiceName = "ssm" | "ec2" | "sts" | "ec2-instance-connect";
+
+/** Services that speak JSON 1.1. */
+function speaksJson(service: ServiceName): boolean {
+  return service === "ssm" || service === "ec2-instance-connect";
+}
 
 /** A failed call. The message is AWS's. */
 export class ApiFault extends Error {
@@ -28,20 +33,23 @@ const EC2_AUTH: Row = [
 ];
 const EC2_EXPIRED: Row = ["RequestExpired", 400, "Request has expired."];
 
+const JSON_SIGNATURE_FAULTS: Readonly<Record<SignatureProblem, Row>> = {
+  missing: ["MissingAuthenticationTokenException", 400],
+  incomplete: ["IncompleteSignatureException", 400],
+  "unknown-key": ["UnrecognizedClientException", 400],
+  "token-invalid": ["UnrecognizedClientException", 400],
+  "wrong-region": ["InvalidSignatureException", 400],
+  "wrong-service": ["InvalidSignatureException", 400],
+  expired: ["InvalidSignatureException", 400],
+  "not-yet-current": ["InvalidSignatureException", 400],
+  mismatch: ["InvalidSignatureException", 400],
+  "token-expired": ["ExpiredTokenException", 400],
+};
+
 /** What each service calls a bad signature; a missing message means: the verifier's own. */
 const SIGNATURE_FAULTS: Readonly<Record<ServiceName, Readonly<Record<SignatureProblem, Row>>>> = {
-  ssm: {
-    missing: ["MissingAuthenticationTokenException", 400],
-    incomplete: ["IncompleteSignatureException", 400],
-    "unknown-key": ["UnrecognizedClientException", 400],
-    "token-invalid": ["UnrecognizedClientException", 400],
-    "wrong-region": ["InvalidSignatureException", 400],
-    "wrong-service": ["InvalidSignatureException", 400],
-    expired: ["InvalidSignatureException", 400],
-    "not-yet-current": ["InvalidSignatureException", 400],
-    mismatch: ["InvalidSignatureException", 400],
-    "token-expired": ["ExpiredTokenException", 400],
-  },
+  ssm: JSON_SIGNATURE_FAULTS,
+  "ec2-instance-connect": JSON_SIGNATURE_FAULTS,
   ec2: {
     missing: ["MissingParameter", 400, "The request must contain the parameter AWSAccessKeyId"],
     incomplete: EC2_AUTH,
@@ -78,7 +86,7 @@ export function signatureFault(service: ServiceName, fault: SignatureFault): Api
 export function accessDenied(service: ServiceName, arn: string, action: string): ApiFault {
   const who = `User: ${arn} is not authorized to perform: ${action} on resource: *`;
   const why = `because no identity-based policy allows the ${action} action`;
-  if (service === "ssm") return new ApiFault("AccessDeniedException", `${who} ${why}`);
+  if (speaksJson(service)) return new ApiFault("AccessDeniedException", `${who} ${why}`);
   if (service === "sts") return new ApiFault("AccessDenied", `${who} ${why}`, 403);
   const text = `You are not authorized to perform this operation. ${who} ${why}`;
   return new ApiFault("UnauthorizedOperation", text, 403);
@@ -95,7 +103,7 @@ export function throttled(service: ServiceName): ApiFault {
 
 /** A failure as the service answers it. */
 export function faultResponse(service: ServiceName, fault: ApiFault, requestId: string): Response {
-  if (service === "ssm") {
+  if (speaksJson(service)) {
     return Response.json({ __type: fault.code, message: fault.message }, {
       status: fault.status,
       headers: { "content-type": "application/x-amz-json-1.1", "x-amzn-requestid": requestId },

@@ -1,5 +1,5 @@
 /**
- * The HTTP endpoint of the sandbox's SSM, EC2 and STS: one address for all, as `AWS_ENDPOINT_URL`
+ * The HTTP endpoint of the sandbox's SSM, EC2, EC2 Instance Connect and STS: one address for all, as `AWS_ENDPOINT_URL`
  * wants it. Every request must be signed.
  *
  * @module
@@ -20,19 +20,26 @@ import {
   STS_NAMESPACE,
   throttled,
 } from "./fault.ts";
+import { INSTANCE_CONNECT_OPERATIONS, type InstanceConnectContext } from "./instance_connect.ts";
+import type { Json } from "./json.ts";
 import { parseParameters, type QueryParameters } from "./query.ts";
 import { SignatureFault, verifySignature } from "./signature.ts";
 import { SSM_OPERATIONS, type SsmContext } from "./ssm.ts";
 import { STS_OPERATIONS, type StsContext } from "./sts.ts";
 import { element, type Xml } from "./xml.ts";
 
-const SSM_TARGET = "AmazonSSM.";
+/** Services that speak JSON 1.1, by their prefix in `X-Amz-Target`. */
+const JSON_TARGETS = [
+  ["AmazonSSM.", "ssm"],
+  ["AWSEC2InstanceConnectService.", "ec2-instance-connect"],
+] as const;
 const STS_VERSION = "2011-06-15";
 const JSON_TYPE = "application/x-amz-json-1.1";
 const XML_TYPE = "text/xml;charset=UTF-8";
 
 /** Options of {@linkcode ApiServer}. */
-export interface ApiServerOptions extends SsmContext, Ec2Context, StsContext {
+export interface ApiServerOptions
+  extends SsmContext, Ec2Context, StsContext, InstanceConnectContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly events: EventHub;
@@ -112,8 +119,16 @@ export class ApiServer {
     if (deny.includes(operation) || deny.includes(`${service}:*`)) {
       throw accessDenied(service, caller.arn, operation);
     }
-    if (service === "ssm") return this.#ssm(call, caller, requestId);
-    return service === "ec2" ? this.#ec2(call, requestId) : this.#sts(call, caller, requestId);
+    switch (service) {
+      case "ssm":
+        return this.#ssm(call, caller, requestId);
+      case "ec2-instance-connect":
+        return this.#instanceConnect(call, requestId);
+      case "ec2":
+        return this.#ec2(call, requestId);
+      case "sts":
+        return this.#sts(call, caller, requestId);
+    }
   }
 
   async #authenticate({ body, request, service }: Call): Promise<Identity> {
@@ -139,22 +154,14 @@ export class ApiServer {
   #ssm({ action, body }: Call, caller: Identity, requestId: string): Response {
     const operation = find(SSM_OPERATIONS, action);
     if (!operation) throw new ApiFault("UnknownOperationException", "");
-    let input: unknown;
-    try {
-      input = JSON.parse(new TextDecoder().decode(body));
-    } catch {
-      throw new ApiFault("SerializationException", "");
-    }
-    if (typeof input !== "object" || input === null) {
-      throw new ApiFault(
-        "SerializationException",
-        "Start of structure or map found where not expected.",
-      );
-    }
-    const output = operation(this.#options, input as Record<string, unknown>, caller);
-    return Response.json(output, {
-      headers: { "content-type": JSON_TYPE, "x-amzn-requestid": requestId },
-    });
+    return jsonResponse(operation(this.#options, inputOf(body), caller), requestId);
+  }
+
+  #instanceConnect({ action, body }: Call, requestId: string): Response {
+    const operation = find(INSTANCE_CONNECT_OPERATIONS, action);
+    if (!operation) throw new ApiFault("UnknownOperationException", "");
+    const output = { RequestId: requestId, ...operation(this.#options, inputOf(body)) };
+    return jsonResponse(output, requestId);
   }
 
   #ec2({ action, parameters }: Call, requestId: string): Response {
@@ -179,9 +186,10 @@ export class ApiServer {
 async function readCall(request: Request): Promise<Call> {
   const body = new Uint8Array(await request.arrayBuffer());
   const target = request.headers.get("x-amz-target");
-  if (target?.startsWith(SSM_TARGET)) {
-    const action = target.slice(SSM_TARGET.length);
-    return { service: "ssm", action, request, body, parameters: new Map() };
+  for (const [prefix, service] of JSON_TARGETS) {
+    if (!target?.startsWith(prefix)) continue;
+    const action = target.slice(prefix.length);
+    return { service, action, request, body, parameters: new Map() };
   }
   const text = request.method === "POST"
     ? new TextDecoder().decode(body)
@@ -198,6 +206,27 @@ async function readCall(request: Request): Promise<Call> {
 
 function find<T>(operations: Readonly<Record<string, T>>, action: string): T | undefined {
   return Object.hasOwn(operations, action) ? operations[action] : undefined;
+}
+
+/** The input of a JSON 1.1 call. */
+function inputOf(body: Uint8Array): Json {
+  let input: unknown;
+  try {
+    input = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    throw new ApiFault("SerializationException", "");
+  }
+  if (typeof input === "object" && input !== null) return input as Json;
+  throw new ApiFault(
+    "SerializationException",
+    "Start of structure or map found where not expected.",
+  );
+}
+
+function jsonResponse(output: Json, requestId: string): Response {
+  return Response.json(output, {
+    headers: { "content-type": JSON_TYPE, "x-amzn-requestid": requestId },
+  });
 }
 
 function invalidAction(action: string): ApiFault {

@@ -11,8 +11,7 @@ import type { Identity } from "../identities.ts";
 import type { Switches } from "../options.ts";
 import type { Sessions } from "../sessions.ts";
 import { ApiFault } from "./fault.ts";
-
-type Json = Readonly<Record<string, unknown>>;
+import { invalidValue, type Json, optional, text } from "./json.ts";
 
 const MAX_TARGET = 400;
 const MAX_REASON = 256;
@@ -165,40 +164,4 @@ function parametersOf(input: Json): DocumentParameters {
     throw new ApiFault("SerializationException", "Parameters must map names to lists of strings");
   }
   return parameters as DocumentParameters;
-}
-
-function optional(input: Json, name: string, min: number, max: number): string | undefined {
-  return input[name] === undefined || input[name] === null
-    ? undefined
-    : text(input, name, min, max);
-}
-
-function text(input: Json, name: string, min: number, max: number): string {
-  const value = input[name];
-  const member = name[0]!.toLowerCase() + name.slice(1);
-  if (value === undefined || value === null) {
-    throw invalidValue("null", member, "Member must not be null");
-  }
-  if (typeof value !== "string") {
-    throw new ApiFault("SerializationException", `${name} can not be converted to a String`);
-  }
-  if (value.length < min) {
-    throw invalidValue(
-      value,
-      member,
-      `Member must have length greater than or equal to ${min}`,
-    );
-  }
-  if (value.length > max) {
-    throw invalidValue(value, member, `Member must have length less than or equal to ${max}`);
-  }
-  return value;
-}
-
-function invalidValue(value: string, member: string, constraint: string): ApiFault {
-  return new ApiFault(
-    "ValidationException",
-    `1 validation error detected: Value '${value}' at '${member}' failed to satisfy constraint: ` +
-      constraint,
-  );
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Conn, connPair, fromDenoConn } from "../../core/mod.ts";
+import { type Clock, type Conn, connPair, fromDenoConn } from "../../core/mod.ts";
 import type { EventHub } from "../events.ts";
 import {
   DialFailure,
@@ -17,9 +17,18 @@ import { fingerprintOfLine, generateKeyPair, type KeyPair } from "./keys.ts";
 import { SshServer } from "./sshd.ts";
 
 const SSH_PORT = 22;
+/** Milliseconds for which a pushed key is taken, as EC2 Instance Connect documents it. */
+const PUSHED_KEY_LIFETIME = 60_000;
+
+interface PushedKey {
+  readonly user: string;
+  readonly publicKey: string;
+  readonly until: number;
+}
 
 /** Options of {@linkcode Machine}. */
 export interface MachineOptions {
+  readonly clock: Clock;
   readonly instanceId: string;
   readonly user: string;
   readonly authorizedKeys: readonly string[];
@@ -34,6 +43,7 @@ export class Machine {
   readonly #options: MachineOptions;
   #server: SshServer | undefined;
   #hostKey: KeyPair;
+  #pushed: readonly PushedKey[] = [];
 
   constructor(options: MachineOptions) {
     this.#options = options;
@@ -73,6 +83,17 @@ export class Machine {
     }
   }
 
+  /** Lets a key log in as a user for a minute, as EC2 Instance Connect does. */
+  pushKey(user: string, publicKey: string): void {
+    const until = this.#options.clock.monotonic() + PUSHED_KEY_LIFETIME;
+    this.#pushed = [...this.#alive(), { user, publicKey, until }];
+  }
+
+  #alive(): readonly PushedKey[] {
+    const now = this.#options.clock.monotonic();
+    return this.#pushed.filter(({ until }) => now < until);
+  }
+
   /** Addresses of a name as the instance's resolver knows them; empty when it has none. */
   lookup(host: string): readonly string[] {
     return this.#options.network.lookup(host);
@@ -100,7 +121,12 @@ export class Machine {
 
   #connectSsh(): Conn {
     const [ours, theirs] = connPair();
-    this.#server ??= new SshServer({ ...this.#options, hostKey: this.#hostKey.privateKey });
+    this.#server ??= new SshServer({
+      ...this.#options,
+      hostKey: this.#hostKey.privateKey,
+      pushedKeys: (user) =>
+        this.#alive().filter((key) => key.user === user).map(({ publicKey }) => publicKey),
+    });
     this.#server.serve(theirs);
     return ours;
   }

@@ -47,6 +47,8 @@ export interface SshServerOptions {
   readonly hostKey: string;
   /** Public keys that are let in, as lines of `authorized_keys`. */
   readonly authorizedKeys: readonly string[];
+  /** More of them, asked for with each login: those that were pushed for a moment. */
+  readonly pushedKeys?: (user: string) => readonly string[];
   readonly network: PrivateNetwork;
   readonly events: EventHub;
 }
@@ -85,11 +87,13 @@ export class SshServer {
   async #start(): Promise<(transport: Duplex) => void> {
     const { ssh2, compression } = await loadSsh2();
     const { hostKey, authorizedKeys } = this.#options;
-    const keys = authorizedKeys.map((line) => {
+    const parse = (line: string) => {
       const key = ssh2.utils.parseKey(line);
       if (key instanceof Error) throw key;
       return key;
-    });
+    };
+    const keys = authorizedKeys.map(parse);
+    const keysOf = (user: string) => [...keys, ...this.#pushed(user).map(parse)];
     const server = new ssh2.Server({
       hostKeys: [hostKey],
       ident: "OpenSSH_9.2p1",
@@ -97,21 +101,25 @@ export class SshServer {
         cipher: ciphers(),
         compress: compression ? ["none", "zlib@openssh.com"] : ["none"],
       },
-    }, (connection) => this.#connected(connection, keys));
+    }, (connection) => this.#connected(connection, keysOf));
     return (transport) => {
       // Cast: the library takes any duplex stream; its types want a socket.
       server.injectSocket(transport as unknown as Parameters<typeof server.injectSocket>[0]);
     };
   }
 
-  #connected(connection: Connection, keys: readonly ParsedKey[]): void {
+  #pushed(user: string): readonly string[] {
+    return this.#options.pushedKeys?.(user) ?? [];
+  }
+
+  #connected(connection: Connection, keysOf: (user: string) => readonly ParsedKey[]): void {
     const rejectAs = createRejecter(connection);
     const transport = transportOf(connection);
     transport.once("close", () => releaseCiphers(connection));
     connection.on("error", (error) => {
       getLog("sandbox").debug("SSH connection failed", { error });
     });
-    connection.on("authentication", (context) => this.#authenticate(context, keys));
+    connection.on("authentication", (context) => this.#authenticate(context, keysOf));
     connection.on("tcpip", (accept, reject, info) => {
       this.#forward(info, {
         accept: () => connFromChannel(accept(), transport),
@@ -120,12 +128,12 @@ export class SshServer {
     });
   }
 
-  #authenticate(context: AuthContext, keys: readonly ParsedKey[]): void {
+  #authenticate(context: AuthContext, keysOf: (user: string) => readonly ParsedKey[]): void {
     const { events, instanceId, user } = this.#options;
     const { username } = context;
     if (context.method !== "publickey") return context.reject(["publickey"]);
     const { blob, hashAlgo, key, signature } = context;
-    const known = keys.find((each) => key.data.equals(each.getPublicSSH()));
+    const known = keysOf(username).find((each) => key.data.equals(each.getPublicSSH()));
     if (!known || username !== user) {
       events.emit({ type: "ssh-refused", instanceId, user: username });
       return context.reject(["publickey"]);
