@@ -7,11 +7,7 @@
 import { type AwsNetwork, createAwsClient } from "../aws/mod.ts";
 import { type Clock, isAwsocksError } from "../core/mod.ts";
 import { createEc2Client, sendSshPublicKey } from "../ec2/mod.ts";
-import {
-  createHostKeyVerifier,
-  findIdentities,
-  ownKnownHostsFile,
-} from "../ssh/mod.ts";
+import { createHostKeyVerifier, findIdentities, ownKnownHostsFile } from "../ssh/mod.ts";
 import { SsmClient } from "../ssm/client.ts";
 import { createSocketConnector } from "../ssm/mod.ts";
 import type { AwsBackendOptions, Parts, SshServer } from "./aws_backend.ts";

@@ -4,7 +4,14 @@
  * @module
  */
 
-import { AwsocksError, type Clock, type Conn, formatTarget, type Target } from "../core/mod.ts";
+import {
+  AwsocksError,
+  type Clock,
+  type Conn,
+  formatTarget,
+  isAwsocksError,
+  type Target,
+} from "../core/mod.ts";
 import {
   Flag,
   type OpenSessionOptions,
@@ -98,8 +105,18 @@ async function start(
   try {
     return await startSession(instance, request, { ...session, signal, onFlag });
   } catch (error) {
+    if (isAwsocksError(error, "aws-access-denied")) throw denied(error, request);
     throw sessionFailure(target, error);
   }
+}
+
+/** Whoever may start one kind of session need not be allowed another. */
+function denied(error: AwsocksError, { documentName }: StartSessionRequest): AwsocksError {
+  return new AwsocksError(error.code, error.message, {
+    cause: error,
+    facts: error.facts,
+    hint: `the caller's IAM policy needs ssm:StartSession on the document ${documentName}`,
+  });
 }
 
 /** Such an agent would ignore the host and connect to the instance itself. */

@@ -201,6 +201,16 @@ Deno.test("port backend: an agent without multiplexing gets a session for each c
   assert.deepEqual(live(stack), []);
 });
 
+Deno.test("port backend: a policy that lacks a document says which", async () => {
+  await using stack = await portStack({ sandbox: { deny: ["ssm:StartSession"] } });
+  await assert.rejects(stack.backend.dial(HELLO), (error) => {
+    assert.ok(isAwsocksError(error, "backend-unavailable"));
+    assert.match(error.hint, /ssm:StartSession on the document AWS-\w+ToRemoteHost$/);
+    return isAwsocksError(error.cause, "aws-access-denied");
+  });
+  assert.equal(await replyTo(stack, "hello.sandbox.internal"), SocksReply.NotAllowed);
+});
+
 Deno.test("port backend: an agent that is offline is told at the start", async () => {
   await using stack = await portStack({ settings: { name: "sandbox-offline" } });
   await assert.rejects(stack.backend.start(), (error) => {
