@@ -122,8 +122,7 @@ class RunningSandbox implements Sandbox {
       sessions: this.#sessions,
       identities: this.#identities,
       deny: options.deny ?? [],
-      pushKey: (instanceId, user, publicKey) =>
-        this.#machine(instanceId).pushKey(user, publicKey),
+      pushKey: (instanceId, user, publicKey) => this.#machine(instanceId).pushKey(user, publicKey),
       mfaCode: options.mfaCode ?? "123456",
     });
     this.#site = new Site({ clock, events });
