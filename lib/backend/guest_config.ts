@@ -4,6 +4,7 @@
  * @module
  */
 
+import { INSTANCE_CONNECT } from "../config/mod.ts";
 import { AwsocksError } from "../core/mod.ts";
 import { CONFIG_VERSION, type GuestConfig, type GuestLogLevels } from "../protocol/mod.ts";
 import type { AwsBackendSettings } from "./aws_backend.ts";
@@ -28,7 +29,7 @@ export interface GuestConfigOptions {
  */
 export async function guestConfigOf(options: GuestConfigOptions): Promise<GuestConfig> {
   const { settings, region, env, canChoose, log } = options;
-  const { instanceId, name } = settings;
+  const { instanceId, name, sshKey, backend, maxSessions } = settings;
   const caBundle = await readBundle(env.AWS_CA_BUNDLE);
   return {
     version: CONFIG_VERSION,
@@ -36,6 +37,10 @@ export async function guestConfigOf(options: GuestConfigOptions): Promise<GuestC
     ...(instanceId !== undefined && { instanceId }),
     ...(name !== undefined && { name }),
     sshUser: settings.sshUser,
+    // Not its path: what the guest needs to know is that there is a wish.
+    ...(sshKey !== undefined && { login: sshKey === INSTANCE_CONNECT ? INSTANCE_CONNECT : "key" }),
+    ...(backend !== undefined && { backend }),
+    ...(maxSessions !== undefined && { maxSessions }),
     remotePort: settings.remotePort,
     autoStart: settings.autoStart,
     autoStop: settings.autoStop,

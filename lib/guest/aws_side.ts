@@ -50,15 +50,19 @@ export function createAwsSide(options: AwsSideOptions): Backend {
 }
 
 function settingsOf(config: GuestConfig): AwsBackendSettings {
-  const { instanceId, name, sshUser, remotePort, autoStart, autoStop, compression } = config;
+  const { instanceId, name, login, backend, maxSessions } = config;
   return {
     ...(instanceId !== undefined && { instanceId }),
     ...(name !== undefined && { name }),
-    sshUser,
-    remotePort,
-    autoStart,
-    autoStop,
-    compression,
+    // No file of this machine: keys come from the host, or are made here for EC2 Instance Connect.
+    ...(login !== undefined && { sshKey: login }),
+    ...(backend !== undefined && { backend }),
+    ...(maxSessions !== undefined && { maxSessions }),
+    sshUser: config.sshUser,
+    remotePort: config.remotePort,
+    autoStart: config.autoStart,
+    autoStop: config.autoStop,
+    compression: config.compression,
     connectTimeout: config.connectTimeout,
     endpoints: config.endpoints,
   };

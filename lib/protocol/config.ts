@@ -44,8 +44,14 @@ export interface GuestConfig {
   /** EC2 Name tag. */
   readonly name?: string;
   readonly sshUser: string;
+  /** How to log in: with a key that the user has named, or by EC2 Instance Connect; default what there is. */
+  readonly login?: "key" | "instance-connect";
   /** Port of sshd on the instance. */
   readonly remotePort: number;
+  /** How destinations are reached; default `ssh`. */
+  readonly backend?: "auto" | "ssh" | "port";
+  /** Sessions at a time; default 1. */
+  readonly maxSessions?: number;
   readonly autoStart: boolean;
   readonly autoStop: boolean;
   readonly compression: boolean;
@@ -72,7 +78,10 @@ const decoder = object<GuestConfig>({
   instanceId: optional(text(64)),
   name: optional(text(256)),
   sshUser: text(256),
+  login: optional(oneOf(["key", "instance-connect"])),
   remotePort: whole(1, 65_535),
+  backend: optional(oneOf(["auto", "ssh", "port"])),
+  maxSessions: optional(whole(1, 64)),
   autoStart: flag,
   autoStop: flag,
   compression: flag,

@@ -76,6 +76,8 @@ Deno.test("the configuration holds what the guest needs and no secret of the hos
       settings: {
         ...SETTINGS,
         sshKey: `${home}/key`,
+        backend: "auto",
+        maxSessions: 4,
         sshKeyPassphrase: "hunter2",
         knownHosts: `${home}/known_hosts`,
         endpoints: { ssm: "http://localhost:1" },
@@ -101,6 +103,9 @@ Deno.test("the configuration holds what the guest needs and no secret of the hos
       region: "eu-central-1",
       instanceId: SETTINGS.instanceId,
       sshUser: "ec2-user",
+      login: "key",
+      backend: "auto",
+      maxSessions: 4,
       remotePort: 22,
       autoStart: false,
       autoStop: false,
