@@ -13,6 +13,7 @@ import {
 import { chargen, discard, echo } from "../../lib/sandbox/vpc/services.ts";
 import { Site } from "../../lib/sandbox/vpc/site.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
+import { memoryHeld } from "../support/memory.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
@@ -248,9 +249,9 @@ siteTest("a download waits for a client that does not read", async (browser) => 
   await writeAll(conn, bytes("GET /bytes?size=1000000000 HTTP/1.0\r\n\r\n"));
   const buffer = new Uint8Array(1000);
   await conn.read(buffer);
-  const before = Deno.memoryUsage().rss;
+  const before = memoryHeld();
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 5));
-  const grown = Deno.memoryUsage().rss - before;
+  const grown = memoryHeld() - before;
   assert.ok(grown < 50e6, `${grown} bytes more after 100 ms`);
   conn.close();
 });
