@@ -23,11 +23,17 @@ async function machineOf(
   });
 }
 
-/** Process ids that the only machine has noted. */
-function pidsOf(fake: FakePrograms): { qemu: number; device: number } {
+/** Process ids that the only machine has noted, or notes soon: a program may speak before that. */
+async function pidsOf(fake: FakePrograms): Promise<{ qemu: number; device: number }> {
   const folder = `${fake.folder}/run/${fake.runFolders()[0]}`;
-  const of = (name: string) => Number(Deno.readTextFileSync(`${folder}/${name}.pid`));
-  return { qemu: of("qemu"), device: of("vsock-device") };
+  const of = async (name: string): Promise<number> => {
+    for (;;) {
+      const text = await Deno.readTextFile(`${folder}/${name}.pid`).catch(() => "");
+      if (Number(text) > 0) return Number(text);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  return { qemu: await of("qemu"), device: await of("vsock-device") };
 }
 
 const code = (code: string, message: RegExp) => (error: unknown) => {
@@ -53,7 +59,7 @@ Deno.test(
     assert.deepEqual(machine.console.tail(), ["guest is up"]);
     await assert.rejects(machine.start(), code("internal", /runs already/));
 
-    const first = pidsOf(fake);
+    const first = await pidsOf(fake);
     Deno.kill(first.qemu, "SIGKILL");
     assert.deepEqual(await machine.exited, {
       orderly: false,
@@ -63,7 +69,7 @@ Deno.test(
     assert.equal(await commandLineOf(first.device), "");
 
     await machine.start();
-    const second = pidsOf(fake);
+    const second = await pidsOf(fake);
     await machine.stop();
     assert.deepEqual(await machine.exited, { orderly: true, reason: "QEMU was ended by SIGTERM" });
     assert.deepEqual(
@@ -92,7 +98,7 @@ Deno.test(
     await using fake = new FakePrograms();
     const machine = await machineOf(fake);
     await machine.start();
-    const { qemu, device } = pidsOf(fake);
+    const { qemu, device } = await pidsOf(fake);
     Deno.kill(device, "SIGKILL");
     const { orderly, reason } = await machine.exited;
     assert.deepEqual([orderly, reason], [false, "The vsock device was ended by SIGKILL"]);
@@ -174,7 +180,7 @@ Deno.test("a start that is given up, or stopped, leaves nothing running", linux,
     const outcome = started.then(() => "started", (error) => error);
     await said.promise;
     unlisten();
-    const { qemu } = pidsOf(fake);
+    const { qemu } = await pidsOf(fake);
     if (end === "signal") abort.abort(new AwsocksError("aborted", "Given up"));
     else await machine[end]();
     assert.ok(await outcome instanceof AwsocksError);
