@@ -64,6 +64,7 @@ export class Slot<C extends Carrier = Carrier> {
   #idleSince: number;
   #suspectAt: number | undefined;
   #pace = { at: 0, bytes: 0, perSecond: 0 };
+  #attemptAt = -Infinity;
   #attemptEnded = -Infinity;
   #wake: (() => void) | undefined;
 
@@ -92,6 +93,11 @@ export class Slot<C extends Carrier = Carrier> {
   /** True while an attempt is under way. */
   get opening(): boolean {
     return !this.#carrier && !this.#wake && !this.#abort.signal.aborted;
+  }
+
+  /** Monotonic time in milliseconds at which the latest attempt began. */
+  get attemptAt(): number {
+    return this.#attemptAt;
   }
 
   /** True while the newest connection is so young that its pace does not show yet. */
@@ -184,6 +190,7 @@ export class Slot<C extends Carrier = Carrier> {
     const { signal } = this.#abort;
     while (!signal.aborted) {
       let carrier: C;
+      this.#attemptAt = this.#options.clock.monotonic();
       try {
         carrier = await this.#options.open({ signal });
       } catch (error) {

@@ -69,6 +69,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   #turn = Promise.withResolvers<void>();
   #lastError: AwsocksError | undefined;
   #failures = 0;
+  #failedAt = -Infinity;
   #waiting = 0;
   #noGrowthUntil = -Infinity;
   #watch: Timer | undefined;
@@ -189,6 +190,11 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     return this.#slots.filter((slot) => slot.opening).length;
   }
 
+  /** True while an attempt is under way that had begun by then. */
+  #openingSince(then: number): boolean {
+    return this.#slots.some((slot) => slot.opening && slot.attemptAt <= then);
+  }
+
   /** A reserved slot whose carrier is up; a failure that waiting does not mend comes at once. */
   async #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<Slot<C>> {
     signal?.throwIfAborted();
@@ -252,7 +258,8 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
         return best;
       }
       if (best) return await this.#ownOrShared(signal);
-      if (this.#failures > failures && this.#lastError) {
+      // An attempt beside the one that failed may still do better.
+      if (this.#failures > failures && this.#lastError && !this.#openingSince(this.#failedAt)) {
         if (anyFailure || isLasting(this.#lastError)) throw this.#unavailable();
         failures = this.#failures;
       }
@@ -331,6 +338,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     },
     failed: (slot, error) => {
       this.#failures++;
+      this.#failedAt = this.#options.clock.monotonic();
       if (this.#up.length === 0) {
         this.#lastError = error;
         this.#options.onChange?.();

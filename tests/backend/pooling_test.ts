@@ -175,6 +175,27 @@ Deno.test("a carrier that cannot be opened hurts no other and is not tried again
   await close();
 });
 
+Deno.test("the failure of one attempt answers nobody while another is under way", async () => {
+  for (const second of ["comes up", "fails"] as const) {
+    const { clock, failures, dial, close } = pool();
+    const offline = new AwsocksError("agent-offline", "The agent is not connected");
+    failures.set(1, offline);
+    if (second === "fails") failures.set(2, offline);
+    const outcomes: string[] = [];
+    const dialled = () =>
+      void dial().then(() => outcomes.push("connected"), () => outcomes.push("failed"));
+    dialled();
+    await clock.advance(50);
+    dialled();
+    await clock.advance(70);
+    assert.deepEqual(outcomes, [], "the first attempt has failed, the second is under way");
+    await clock.advance(50);
+    const all = second === "fails" ? "failed" : "connected";
+    assert.deepEqual(outcomes, [all, all]);
+    await close();
+  }
+});
+
 Deno.test("carriers that nobody needs are closed after a quiet time, all but one", async () => {
   const { backend, clock, carriers, dial, conns, close } = pool({ quietTime: 60_000 });
   const dials = Array.from({ length: 4 }, dial);
