@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { VSOCK_CLIENT_HELP } from "../../lib/cli/vsock_client_help.ts";
 import { parseVsockClientArgs } from "../../lib/cli/vsock_client_args.ts";
+import { COMPILE_NEED, compiled } from "../support/compiled.ts";
 import { interopTest, need, note, run } from "../support/external.ts";
 
 const NEEDS = [need("python3")];
@@ -153,6 +154,23 @@ for (const transport of ["tcp", "unix"] as const) {
     },
   );
 }
+
+interopTest(
+  "compiled: vsock-client, single and persistent, each command as subprocess runs it",
+  [...NEEDS, COMPILE_NEED],
+  async () => {
+    const binary = await compiled("vsock-client");
+    const cases = CASES.filter((each) => !each.half_close);
+    for (const words of [[], ["persistent"]]) {
+      const report = await play("unix", cases, [binary, "ADDRESS", ...words]);
+      compare(cases, report);
+      const each = report.cases.map(({ here }) => here.status);
+      assert.deepEqual(report.client.exits, words.length === 0 ? each : [0]);
+    }
+    const help = await run(binary, ["--help"], { env: ENV });
+    assert.deepEqual(help, { code: 0, stdout: VSOCK_CLIENT_HELP, stderr: "" });
+  },
+);
 
 interopTest(
   "vsock-client: 1,000 commands in one connection leave no zombie and no descriptor",

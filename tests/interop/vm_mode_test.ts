@@ -9,6 +9,7 @@
 
 import assert from "node:assert/strict";
 import { PAGE_TEXT, startSandbox } from "../../lib/sandbox/mod.ts";
+import { COMPILE_NEED, compiled } from "../support/compiled.ts";
 import { curlDown } from "../support/curl_transfers.ts";
 import { curl, interopTest, need, note } from "../support/external.ts";
 import { type GuestArch, guestNeed } from "../support/qemu_guest.ts";
@@ -131,12 +132,23 @@ interopTest(
   },
 );
 
+interopTest(
+  "compiled: vm mode loads a page and ends its machine",
+  [COMPILE_NEED, ...needs()],
+  async () => {
+    await using vm = await VmProgram.start(["--sandbox"], { binary: await compiled("awsocks") });
+    await page(["--socks5-hostname", await vm.proxy()], PAGE, PAGE_TEXT);
+    await vm.endsWell();
+    assert.doesNotMatch(vm.program.stderr, /permission|NotCapable|Uncaught/i);
+  },
+);
+
 const arm = Deno.env.get("AWSOCKS_TEST_AARCH64")
   ? ""
   : "needs AWSOCKS_TEST_AARCH64=1: it takes minutes";
 
 interopTest(
-  "vm mode: a page and 32 MB by proxy through the arm64 image",
+  "vm mode: a page and 50 MB by proxy through the arm64 image",
   [arm, ...needs("aarch64")],
   async () => {
     const start = performance.now();
@@ -145,7 +157,7 @@ interopTest(
     await vm.connected();
     await note(`vm mode, arm64: guest is ready after ${seconds(start)} s`);
     await page(via, PAGE, PAGE_TEXT);
-    await curlDown({ via, site: PAGE, size: 32_000_000, name: "vm mode, arm64, proxy" });
+    await curlDown({ via, site: PAGE, size: LARGE, name: "vm mode, arm64, proxy" });
     await vm.endsWell();
   },
 );

@@ -24,7 +24,7 @@ const built = new Map<string, Promise<string>>();
  * @returns its path
  * @throws Error with what the compiler said
  */
-export function compiled(program: "awsocks" | "awsocks-agent"): Promise<string> {
+export function compiled(program: "awsocks" | "awsocks-agent" | "vsock-client"): Promise<string> {
   const known = built.get(program) ?? build(program);
   built.set(program, known);
   return known;

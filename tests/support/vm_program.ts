@@ -35,9 +35,11 @@ export class VmProgram implements AsyncDisposable {
       readonly env?: Readonly<Record<string, string>>;
       readonly home?: string;
       readonly arch?: GuestArch;
+      /** A compiled program. */
+      readonly binary?: string;
     } = {},
   ): Promise<VmProgram> {
-    const { arch = "x86_64", env, home } = options;
+    const { arch = "x86_64", env, home, binary } = options;
     // Folders of machines go here, so that what is left behind shows.
     const folder = await Deno.makeTempDir({ prefix: "awsocks-t-" });
     const program = startProgram(["start", "--mode", "vm", "-l", "127.0.0.1:0", ...args], {
@@ -49,6 +51,7 @@ export class VmProgram implements AsyncDisposable {
       },
       limit: LIMIT_MS,
       ...(home === undefined ? {} : { home }),
+      ...(binary === undefined ? {} : { binary }),
     });
     return new VmProgram(program, folder);
   }
