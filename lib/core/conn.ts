@@ -24,10 +24,14 @@ export interface Conn {
   closeWrite(): Promise<void>;
   /** Ends both directions; pending reads return null or throw. Idempotent, never throws. */
   close(): void;
+  /** True where `close()` still delivers what was written, as TCP does; elsewhere it may be lost. */
+  readonly lingers?: boolean;
 }
 
 /** Size of the buffer with which {@linkcode relay} copies, per direction. */
 export const RELAY_BUFFER_BYTES = 64 * 1024;
+/** First size of that buffer: most connections are short, and of those that last most are idle. */
+const FIRST_BUFFER_BYTES = 8 * 1024;
 
 /** Writes all of `data`. */
 export async function writeAll(conn: Pick<Conn, "write">, data: Uint8Array): Promise<void> {
@@ -101,6 +105,7 @@ export interface RelayOptions {
  */
 export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promise<RelayResult> {
   const counts = { aToB: 0, bToA: 0 };
+  let ended = 0;
   let failure: { error: unknown } | undefined;
   const closeBoth = () => {
     a.close();
@@ -111,7 +116,7 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
     closeBoth();
   };
   const pump = async (from: Conn, to: Conn, direction: "aToB" | "bToA") => {
-    const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+    let buffer = new Uint8Array(FIRST_BUFFER_BYTES);
     try {
       for (;;) {
         const n = await from.read(buffer);
@@ -119,8 +124,10 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
         await writeAll(to, buffer.subarray(0, n));
         counts[direction] += n;
         options.onBytes?.(direction, n);
+        if (n === FIRST_BUFFER_BYTES) buffer = new Uint8Array(RELAY_BUFFER_BYTES);
       }
-      await to.closeWrite();
+      // Behind the second end both are closed at once.
+      if (++ended === 1 || !to.lingers) await to.closeWrite();
     } catch (error) {
       fail(error);
     }
@@ -138,6 +145,7 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
 export function fromDenoConn(conn: Deno.TcpConn | Deno.UnixConn): Conn {
   let closed = false;
   return {
+    lingers: true,
     read: (into) => conn.read(into),
     write: (data) => conn.write(data),
     closeWrite: async () => {

@@ -48,6 +48,10 @@ export class BufferedConn implements Conn {
     this.#limit = limit;
   }
 
+  get lingers(): boolean {
+    return this.#conn.lingers === true;
+  }
+
   /** The bytes read ahead and not taken yet; valid until the next call. */
   get ahead(): Uint8Array {
     return this.#buffer.subarray(this.#start, this.#end);

@@ -112,6 +112,27 @@ Deno.test("relay() carries both ways, passes half-close on and counts", async ()
   assert.equal(live, 120_001);
 });
 
+Deno.test("relay() ends the output before it closes, but where close() delivers it anyway", async () => {
+  const calls: string[] = [];
+  const scripted = (name: string, delays: number, lingers?: true): Conn => ({
+    read: async () => {
+      for (let i = 0; i < delays; i++) await Promise.resolve();
+      return null;
+    },
+    write: (data) => Promise.resolve(data.byteLength),
+    closeWrite: () => {
+      calls.push(`${name} end`);
+      return Promise.resolve();
+    },
+    close: () => calls.push(`${name} close`),
+    ...(lingers && { lingers }),
+  });
+  await relay(scripted("near", 50), scripted("far", 0));
+  assert.deepEqual(calls.splice(0), ["near end", "far end", "near close", "far close"]);
+  await relay(scripted("near", 50, true), scripted("far", 0, true));
+  assert.deepEqual(calls.splice(0), ["near end", "near close", "far close"]);
+});
+
 Deno.test("relay() closes both and reports the first failure", async () => {
   const [client, a] = connPair();
   const failing: Conn = {
