@@ -27,7 +27,10 @@ export interface BoundConn extends Conn {
 /** Options of {@linkcode DirectBackend}. */
 export interface DirectBackendOptions {
   readonly clock?: Clock;
-  /** Milliseconds a dial may take, name lookup included; default {@linkcode DIAL_TIMEOUT_MS}. */
+  /**
+   * Milliseconds a dial may take, name lookup included; default {@linkcode DIAL_TIMEOUT_MS}. Infinity
+   * leaves the bound to the caller's signal.
+   */
   readonly timeout?: number;
   /** Resolves a name to addresses, the preferred one first; default the system's resolver. */
   readonly lookup?: (name: string) => Promise<readonly string[]>;
@@ -66,6 +69,7 @@ export class DirectBackend implements Backend {
     if (this.#state === "closed") {
       return Promise.reject(new AwsocksError("backend-closed", "The proxy is shutting down"));
     }
+    if (this.#timeout === Infinity && options.signal) return this.#connect(target, options.signal);
     return withDeadline(
       this.#clock,
       this.#timeout,

@@ -77,30 +77,40 @@ export const systemClock: Clock = {
  * Runs `work` with a signal that aborts after `ms` milliseconds (and with `signal`, if given), and
  * rejects with `onTimeout()` if the time runs out first, even if `work` ignores its signal.
  */
-export async function withDeadline<T>(
+export function withDeadline<T>(
   clock: Clock,
   ms: number,
   onTimeout: () => unknown,
   work: (signal: AbortSignal) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  const controller = new AbortController();
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const onAbort = () => {
-    controller.abort(signal?.reason);
-    reject(signal?.reason);
-  };
-  if (signal?.aborted) throw signal.reason;
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const pending = clock.after(ms, () => {
-    const error = onTimeout();
-    controller.abort(error);
-    reject(error);
+  // Every connection passes here: one promise, without a race that would make more.
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const controller = new AbortController();
+    const give = (error: unknown) => {
+      settle();
+      reject(error);
+      controller.abort(error);
+    };
+    const onAbort = () => give(signal?.reason);
+    const pending = clock.after(ms, () => give(onTimeout()));
+    const settle = () => {
+      pending.cancel();
+      signal?.removeEventListener("abort", onAbort);
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const fail = (error: unknown) => {
+      settle();
+      reject(error);
+    };
+    try {
+      work(controller.signal).then((value) => {
+        settle();
+        resolve(value);
+      }, fail);
+    } catch (error) {
+      fail(error);
+    }
   });
-  try {
-    return await Promise.race([work(controller.signal), ended]);
-  } finally {
-    pending.cancel();
-    signal?.removeEventListener("abort", onAbort);
-  }
 }

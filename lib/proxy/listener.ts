@@ -119,10 +119,15 @@ export class Listener implements AsyncDisposable {
     const beyond = this.#live.size - maxConnections;
     if (beyond >= MAX_REFUSALS) return tcp.close();
     tune(tcp);
-    const { hostname: host, port } = tcp.remoteAddr;
-    const refusal = beyond >= 0 ? tooMany(maxConnections) : undefined;
-    const address = formatTarget({ host, port });
-    const connection = serve({ id, conn: fromDenoConn(tcp), address, refusal });
+    const connection = serve({
+      id,
+      conn: fromDenoConn(tcp),
+      get address() { // only a log asks
+        const { hostname: host, port } = tcp.remoteAddr;
+        return formatTarget({ host, port });
+      },
+      refusal: beyond >= 0 ? tooMany(maxConnections) : undefined,
+    });
     this.#live.add(connection);
     void connection.run().then(() => {
       this.#live.delete(connection);

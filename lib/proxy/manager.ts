@@ -92,10 +92,11 @@ class ProxyManager implements Manager {
   #closing: Promise<void> | undefined;
 
   constructor(options: ManagerOptions) {
-    const { clock = systemClock, dialTimeout: timeout = DIAL_TIMEOUT_MS } = options;
+    const { clock = systemClock } = options;
     this.#options = options;
     this.#clock = clock;
-    this.#direct = options.direct ?? new DirectBackend({ clock, timeout });
+    // The dialer bounds every dial.
+    this.#direct = options.direct ?? new DirectBackend({ clock, timeout: Infinity });
   }
 
   get address(): Target | undefined {

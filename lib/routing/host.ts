@@ -25,6 +25,11 @@ const FORBIDDEN = /[\0-\x20\x7f#%/:<>?@[\\\]^|]/;
 /** The URL Standard's "ends in a number": such a lower-case name is an IPv4 address or nothing. */
 export const ENDS_IN_NUMBER = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
+/** Hosts parsed lately: a connection asks several times, and the next one often for the same. */
+const known = new Map<string, Host | undefined>();
+/** Hosts that are remembered, and characters of the longest of them. */
+const MEMORY = { hosts: 512, characters: 255 };
+
 /**
  * Brings a host into canonical spelling: letter case, final dots, internationalised names (to A-labels,
  * UTS #46), brackets and zones, every way to write an IPv4 or IPv6 address.
@@ -33,6 +38,17 @@ export const ENDS_IN_NUMBER = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
  * @returns undefined for what can be neither a name nor an address
  */
 export function parseHost(text: string): Host | undefined {
+  const host = known.get(text);
+  if (host || known.has(text)) return host;
+  const parsed = parseAnyHost(text);
+  if (text.length <= MEMORY.characters) {
+    if (known.size >= MEMORY.hosts) known.clear();
+    known.set(text, parsed);
+  }
+  return parsed;
+}
+
+function parseAnyHost(text: string): Host | undefined {
   const bare = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
   if (bare.includes(":")) return parseIpv6Host(bare);
   return bare === text ? parseName(text) : undefined;
