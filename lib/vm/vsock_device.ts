@@ -69,7 +69,9 @@ function kernelDevice(): VsockDevice {
       cid = 3 + crypto.getRandomValues(new Uint32Array(1))[0]! % 0x7fff_0000;
       return Promise.resolve({ wiring: { kind: "vhost", cid } });
     },
-    listen: (port) => listenVsock({ kind: "vsock", cid: CIDS.any!, port }),
+    // Credentials go to whoever connects: that must be this machine, not another one of the host.
+    listen: (port) =>
+      listenVsock({ kind: "vsock", cid: CIDS.any!, port }, { admits: (peer) => peer === cid }),
     connect: (port, { signal }) => connectVsock({ kind: "vsock", cid, port }, { signal }),
   };
 }

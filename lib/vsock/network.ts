@@ -31,6 +31,11 @@ export interface ConnectVsockOptions {
 export interface ListenVsockOptions {
   /** Closes the listener. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether a peer may connect; the connections of others are closed. Asked over AF_VSOCK, where every
+   * machine of the host, and every process of it, reaches a port.
+   */
+  readonly admits?: (peerCid: number) => boolean;
 }
 
 /** The two ways to the far side, for code that is tested on a network in memory. */
@@ -103,7 +108,7 @@ export async function listenVsock(
   signal?.throwIfAborted();
   let source: ListenerSource;
   try {
-    source = await bind(address);
+    source = await bind(address, options);
   } catch (error) {
     throw listenError(address, error);
   }
@@ -113,10 +118,13 @@ export async function listenVsock(
   return listener;
 }
 
-async function bind(address: VsockAddress): Promise<ListenerSource> {
+async function bind(
+  address: VsockAddress,
+  { admits }: ListenVsockOptions,
+): Promise<ListenerSource> {
   switch (address.kind) {
     case "vsock":
-      return await listenSocket(address);
+      return await listenSocket(address, admits);
     case "unix":
       return await listenUnix(address);
     case "tcp":

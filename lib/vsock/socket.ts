@@ -4,9 +4,11 @@
  * @module
  */
 
-import type { Conn } from "../core/mod.ts";
+import { type Conn, getLog } from "../core/mod.ts";
 import type { VsockAddress } from "./address.ts";
 import type { ListenerSource } from "./listener.ts";
+
+const log = getLog("vsock");
 
 type SocketAddress = VsockAddress & { kind: "vsock" };
 
@@ -22,13 +24,32 @@ export async function connectSocket(
   return await connectVsock({ cid, port, signal, timeout: timeout + GRACE_MS });
 }
 
-/** Listens. */
-export async function listenSocket({ cid, port }: SocketAddress): Promise<ListenerSource> {
+/** Listens. @param admits whether a context id may connect; default any */
+export async function listenSocket(
+  { cid, port }: SocketAddress,
+  admits?: (peerCid: number) => boolean,
+): Promise<ListenerSource> {
   const { listenVsock } = await import("../../ffi/vsock.ts");
   const socket = listenVsock({ cid, port });
   return {
     address: { kind: "vsock", ...socket.address },
-    next: () => socket.accept(),
+    next: admits ? () => nextAdmitted(() => socket.accept(), admits) : () => socket.accept(),
     stop: () => socket.close(),
   };
+}
+
+/** A connection that has come, and from where. */
+type Arrival = Conn & { readonly peer: { readonly cid: number; readonly port: number } };
+
+/** The next connection of a peer that may connect; others are closed without a word. */
+export async function nextAdmitted<C extends Arrival>(
+  accept: () => Promise<C>,
+  admits: (peerCid: number) => boolean,
+): Promise<C> {
+  for (;;) {
+    const conn = await accept();
+    if (admits(conn.peer.cid)) return conn;
+    conn.close();
+    log.warn("Refused a connection from context id {cid}", conn.peer);
+  }
 }
