@@ -17,6 +17,7 @@ import {
 } from "../core/mod.ts";
 import type { Settings } from "../config/mod.ts";
 import type { CredentialManager } from "../credentials/mod.ts";
+import { type Disruptions, DisruptionWatch } from "../ssm/disruptions.ts";
 import type { HostKeyVerifier, Identity } from "../ssh/mod.ts";
 import type { Backend } from "./backend.ts";
 import type { Carrier, OpenCarrier } from "./carrier.ts";
@@ -85,6 +86,8 @@ export interface AwsBackendOptions {
   readonly identities?: (options: { signal: AbortSignal }) => Promise<readonly Identity[]>;
   /** Who knows host keys; default known hosts files. */
   readonly hostKeys?: (server: SshServer) => HostKeyVerifier;
+  /** Tells when connections may have died unnoticed; default by the clocks and network interfaces. */
+  readonly disruptions?: Disruptions;
   /** Called after each change of state or of the latest failure. Must not throw. */
   readonly onChange?: () => void;
   readonly clock?: Clock;
@@ -93,9 +96,10 @@ export interface AwsBackendOptions {
 /** The backend that the settings ask for. */
 export function createAwsBackend(options: AwsBackendOptions): Backend {
   const { clock = systemClock, settings, credentials } = options;
+  const disruptions = options.disruptions ?? new DisruptionWatch({ clock });
   let parts: Promise<Parts> | undefined;
   const load = () =>
-    parts ??= loadParts({ ...options, clock }).catch((error) => {
+    parts ??= loadParts({ ...options, clock, disruptions }).catch((error) => {
       parts = undefined;
       throw error;
     });
@@ -110,6 +114,7 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
     new SupervisedBackend({
       name: "ssh",
       maxCarriers: settings.maxSessions ?? 1,
+      disruptions,
       open: async (openOptions) => {
         const ready = first;
         first = undefined;

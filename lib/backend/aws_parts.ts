@@ -82,7 +82,7 @@ export function createParts(
     if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) logins.forget();
     if (isAwsocksError(error, "instance-not-found", "agent-offline")) keeper.forget();
   };
-  const session = { service: ssm, connect, clock };
+  const session = { service: ssm, connect, clock, disruptions: options.disruptions };
   /** Where port sessions start: asked for once, and again after a failure that may be its fault. */
   let instance: Promise<ReadyInstance> | undefined;
   const ready = (signal: AbortSignal) => instance ??= keeper.ready(signal);

@@ -19,6 +19,7 @@ import {
   type Timer,
   withDeadline,
 } from "../core/mod.ts";
+import type { Disruptions } from "../ssm/disruptions.ts";
 import type { Backend, BackendState, DialOptions } from "./backend.ts";
 import type { Carrier, OpenCarrier } from "./carrier.ts";
 import { CARRIER_GONE, isLasting } from "./failures.ts";
@@ -48,6 +49,8 @@ export interface SupervisorOptions<C extends Carrier = Carrier> {
   readonly maxCarriers?: number;
   /** Milliseconds without a connection after which a carrier beyond the first is closed; default 5 min. */
   readonly quietTime?: number;
+  /** Tells when this machine has slept or its network has changed: a back-off has lost its reason then. */
+  readonly disruptions?: Disruptions | undefined;
   /** Runs once, after the last carrier has ended; for auto-stop. Failures are logged. */
   readonly onClose?: () => Promise<void>;
   /** Called after each change of state or of the latest failure. Must not throw. */
@@ -73,6 +76,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   #waiting = 0;
   #noGrowthUntil = -Infinity;
   #watch: Timer | undefined;
+  #disruptions: Disposable | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions<C>) {
@@ -134,6 +138,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   async #close(): Promise<void> {
     if (this.state !== "closed") this.#machine.to("closed");
     this.#watch?.cancel();
+    this.#disruptions?.[Symbol.dispose]();
     const reason = new AwsocksError("backend-closed", "The proxy is stopping");
     const stopping = this.#slots.map((slot) => slot.stop(reason));
     this.#change();
@@ -318,6 +323,10 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
 
   #open(): void {
     this.#slots.push(new Slot(this.#options, this.#events));
+    this.#disruptions ??= this.#options.disruptions?.on(() => {
+      this.#noGrowthUntil = -Infinity;
+      for (const slot of this.#slots) slot.wake();
+    });
     if (this.#max > 1) {
       this.#watch ??= this.#options.clock.every(WATCH_INTERVAL, () => this.#look());
     }

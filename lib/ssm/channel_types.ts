@@ -5,6 +5,7 @@
  */
 
 import type { AwsocksError, Clock } from "../core/mod.ts";
+import type { Disruptions } from "./disruptions.ts";
 import type { WindowOptions } from "./outbox.ts";
 import type { SessionService } from "./service.ts";
 import type { SocketConnector } from "./socket.ts";
@@ -51,6 +52,8 @@ export interface DataChannelOptions {
   readonly onStateChange?: (state: ChannelState) => void;
   /** Called for flags of the agent, such as ConnectToPortError. */
   readonly onFlag?: (flag: number) => void;
+  /** Tells when the WebSocket may have died unnoticed. */
+  readonly disruptions?: Disruptions | undefined;
   /** Times in milliseconds; for tests. */
   readonly timing?: Partial<ChannelTiming>;
 }
@@ -63,6 +66,8 @@ export interface ChannelTiming {
   readonly ping: number;
   /** From a ping to its pong, or any other message. */
   readonly pong: number;
+  /** The same after a disruption. */
+  readonly check: number;
   /** Between looks at the retransmission timers. */
   readonly tick: number;
   /** Between probes while publication is paused. */
@@ -82,6 +87,7 @@ export const CHANNEL_TIMING: ChannelTiming = {
   handshake: 30_000,
   ping: 30_000,
   pong: 15_000,
+  check: 3000,
   tick: 50,
   probe: 1500,
   resume: 300_000,

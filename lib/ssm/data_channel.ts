@@ -68,6 +68,7 @@ export class DataChannel implements Conn {
 
   #state: ChannelState = "opening";
   #info: SessionInfo | undefined;
+  #disruptions: Disposable | undefined;
   #complete = false;
   #outputSeen = false;
   #shutdown: Promise<void> | undefined;
@@ -100,6 +101,7 @@ export class DataChannel implements Conn {
         this.#finish({ by: "lost", output: "", error });
       },
     });
+    this.#disruptions = options.disruptions?.on(() => this.#link.check());
     this.#handshaken.promise.catch(() => {}); // observed by open(), if it is called at all
   }
 
@@ -361,6 +363,7 @@ export class DataChannel implements Conn {
 
   #finish(end: ChannelEnd): void {
     if (this.#state === "closed") return;
+    this.#disruptions?.[Symbol.dispose]();
     this.#link.close();
     this.#setState("closed");
     this.#input.end(end.error);

@@ -42,7 +42,7 @@ export interface LinkOptions {
   readonly connect: SocketConnector;
   readonly clock: Clock;
   readonly clientVersion: string;
-  readonly timing: Pick<ChannelTiming, "ping" | "pong" | "resume">;
+  readonly timing: Pick<ChannelTiming, "ping" | "pong" | "check" | "resume">;
 }
 
 /** A WebSocket that comes back. */
@@ -54,6 +54,8 @@ export class Link {
   readonly #abort = new AbortController();
   #grant: SessionGrant;
   #socket: FrameSocket | undefined;
+  /** Ends the attempt to resume that is under way, so that the next one begins. */
+  #attempt: AbortController | undefined;
   #ping: Timer | undefined;
   #pong: Timer | undefined;
   #reading = true;
@@ -129,13 +131,25 @@ export class Link {
     this.#socket?.resume();
   }
 
+  /**
+   * Finds out at once whether the gateway is still there, and tries at once to come back if it is known
+   * that it is not: an attempt that began before may wait for an answer to another address.
+   */
+  check(): void {
+    this.#attempt?.abort(new AwsocksError("aws-unreachable", "The network may be another one now"));
+    if (!this.#socket || !this.#reading) return;
+    this.#pong?.cancel();
+    this.#pong = undefined;
+    this.#sendPing(this.#options.timing.check);
+  }
+
   /** Drops the socket and never comes back. Idempotent. */
   close(): void {
     this.#abort.abort(new AwsocksError("session-closed", "The session has ended"));
     this.#release();
   }
 
-  async #dial(grant: SessionGrant): Promise<void> {
+  async #dial(grant: SessionGrant, signal = this.#abort.signal): Promise<void> {
     const { clock, connect, clientVersion, timing } = this.#options;
     this.#heard = false;
     const socket = await connect(grant.streamUrl, {
@@ -145,7 +159,7 @@ export class Link {
       closed: ({ code, reason }) => {
         this.#lost(`WebSocket closed with code ${code}${reason && ` "${reason}"`}`);
       },
-    }, { signal: this.#abort.signal });
+    }, { signal });
     if (this.#abort.signal.aborted) return socket.close();
     this.#grant = grant;
     this.#socket = socket;
@@ -177,10 +191,10 @@ export class Link {
     this.#pong = undefined;
   }
 
-  #sendPing(): void {
+  #sendPing(deadline = this.#options.timing.pong): void {
     if (this.#pong || !this.#reading) return;
     this.#socket?.ping();
-    this.#pong = this.#options.clock.after(this.#options.timing.pong, () => {
+    this.#pong = this.#options.clock.after(deadline, () => {
       this.#pong = undefined;
       if (this.#reading) this.#lost("no pong from the gateway");
     });
@@ -207,26 +221,36 @@ export class Link {
     const { signal } = this.#abort;
     const { clock, service, timing } = this.#options;
     const { sessionId } = this.#grant;
-    const start = clock.monotonic();
+    let start = clock.monotonic();
     let delay = firstDelay;
     while (!signal.aborted) {
+      const attempt = this.#attempt = new AbortController();
+      const limited = AbortSignal.any([signal, attempt.signal]);
       try {
-        if (delay > 0) await clock.sleep(delay, { signal });
-        const grant = await service.resumeSession(sessionId, { signal });
+        if (delay > 0) await clock.sleep(delay, { signal: limited });
+        const grant = await service.resumeSession(sessionId, { signal: limited });
         if (!grant) return this.#fail(sessionOver(sessionId), true);
         const streamUrl = grant.streamUrl || this.#grant.streamUrl;
-        await this.#dial({ ...grant, sessionId, streamUrl });
+        await this.#dial({ ...grant, sessionId, streamUrl }, limited);
         if (signal.aborted) return;
         this.#resumes++;
         log.info("Session {sessionId} resumed", { sessionId });
         return;
       } catch (error) {
         if (signal.aborted) return;
+        if (attempt.signal.aborted) {
+          start = clock.monotonic();
+          this.#backoff.reset();
+          delay = 0;
+          continue;
+        }
         if (isFinal(error) || clock.monotonic() - start > timing.resume) {
           return this.#fail(resumeFailed(sessionId, error), false);
         }
         delay = this.#backoff.next();
         this.#failed(`could not resume, next try in ${(delay / 1000).toFixed(1)} s`, error);
+      } finally {
+        this.#attempt = undefined;
       }
     }
   }

@@ -33,7 +33,13 @@ export interface Session extends AsyncDisposable {
 export interface OpenSessionOptions extends
   Pick<
     DataChannelOptions,
-    "payloadBytes" | "window" | "clientVersion" | "onStateChange" | "onFlag" | "timing"
+    | "payloadBytes"
+    | "window"
+    | "clientVersion"
+    | "onStateChange"
+    | "onFlag"
+    | "disruptions"
+    | "timing"
   > {
   readonly service: SessionService;
   readonly connect: SocketConnector;

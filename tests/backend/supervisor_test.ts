@@ -344,3 +344,37 @@ Deno.test("a backend that is closed during an attempt ends with it, not after a 
   await done;
   assert.equal(clock.pending, 0);
 });
+
+Deno.test("after a disruption a back-off is cut short", async () => {
+  const clock = new FakeClock();
+  let attempts = 0;
+  let tell = () => {};
+  let listening = 0;
+  const backend = new SupervisedBackend({
+    name: "test",
+    clock,
+    connectTimeout: 120_000,
+    disruptions: {
+      on(listener) {
+        listening++;
+        tell = () => listener("This machine was asleep");
+        return { [Symbol.dispose]: () => void listening-- };
+      },
+    },
+    open: () => {
+      attempts++;
+      return attempts < 8
+        ? Promise.reject(fails("aws-unreachable"))
+        : Promise.resolve(new FakeCarrier("late"));
+    },
+  });
+  await assert.rejects(backend.start());
+  while (attempts < 7) await clock.advance(60_000);
+  assert.notEqual(backend.state, "active");
+  tell();
+  await settle();
+  assert.equal(backend.state, "active");
+  await backend.close();
+  assert.equal(listening, 0);
+  assert.equal(clock.pending, 0);
+});

@@ -1,0 +1,97 @@
+/**
+ * Noticing that the machine has slept, or that its network is another one: connections may be dead then
+ * without anybody saying so.
+ *
+ * Sleep shows in the clocks. On Linux and macOS the monotonic clock stands still meanwhile and the wall
+ * clock goes on; on Windows both go on, and a timer comes late. What else sets the clock, or holds the
+ * process up, is taken for sleep too: all that comes of it is a look at the connections.
+ *
+ * @module
+ */
+
+import { type Clock, getLog, type Timer } from "../core/mod.ts";
+
+const log = getLog("ssm");
+
+/** Milliseconds between looks. */
+const INTERVAL = 2000;
+/** Milliseconds that a clock may be off without anything having happened. */
+const TOLERANCE = 8000;
+
+/** Tells when connections may have died unnoticed. */
+export interface Disruptions {
+  /** @param listener gets the cause for the log; must not throw */
+  on(listener: (cause: string) => void): Disposable;
+}
+
+/** Options of {@linkcode DisruptionWatch}. */
+export interface DisruptionWatchOptions {
+  readonly clock: Clock;
+  /** Addresses of this machine, in any order; default those of its network interfaces. */
+  readonly addresses?: () => readonly string[];
+}
+
+/** Looks every two seconds, for as long as anybody listens. */
+export class DisruptionWatch implements Disruptions {
+  readonly #clock: Clock;
+  readonly #addresses: () => readonly string[];
+  readonly #listeners = new Set<(cause: string) => void>();
+  #timer: Timer | undefined;
+  #last = { wall: 0, monotonic: 0, network: "" };
+
+  constructor({ clock, addresses = ownAddresses }: DisruptionWatchOptions) {
+    this.#clock = clock;
+    this.#addresses = addresses;
+  }
+
+  on(listener: (cause: string) => void): Disposable {
+    // One entry for each call, also of the same function.
+    const entry = (cause: string) => listener(cause);
+    this.#listeners.add(entry);
+    if (!this.#timer) {
+      this.#last = this.#now();
+      this.#timer = this.#clock.every(INTERVAL, () => this.#look());
+    }
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.delete(entry);
+        if (this.#listeners.size > 0) return;
+        this.#timer?.cancel();
+        this.#timer = undefined;
+      },
+    };
+  }
+
+  #now() {
+    return {
+      wall: this.#clock.now(),
+      monotonic: this.#clock.monotonic(),
+      network: this.#addresses().toSorted().join(" "),
+    };
+  }
+
+  #look(): void {
+    const before = this.#last;
+    const now = this.#last = this.#now();
+    const late = Math.max(now.wall - before.wall, now.monotonic - before.monotonic) - INTERVAL;
+    if (late > TOLERANCE) {
+      this.#tell(`This machine was asleep for ${Math.round(late / 1000)} s`);
+    } else if (now.network !== before.network) {
+      this.#tell("The network of this machine has changed");
+    }
+  }
+
+  #tell(cause: string): void {
+    log.info("{cause}; looking whether connections still stand", { cause });
+    for (const listener of [...this.#listeners]) listener(cause);
+  }
+}
+
+/** Empty where the program may not, or cannot, know them. */
+function ownAddresses(): readonly string[] {
+  try {
+    return Deno.networkInterfaces().map(({ name, address }) => `${name}=${address}`);
+  } catch {
+    return [];
+  }
+}
