@@ -244,11 +244,13 @@ class Connection implements SshConnection {
   #startKeepAlive(lastInput: () => number): Timer {
     const { clock, keepAliveInterval, keepAliveCountMax, isUp } = this.#settings;
     let upSince = clock.monotonic();
+    let lookedAt = upSince;
     return clock.every(keepAliveInterval, () => {
-      if (!isUp()) {
-        upSince = clock.monotonic();
-        return;
-      }
+      const late = clock.monotonic() - lookedAt > 2 * keepAliveInterval;
+      lookedAt = clock.monotonic();
+      // While this machine slept, nobody was there to be answered.
+      if (late || !isUp()) upSince = lookedAt;
+      if (!isUp()) return;
       const silence = clock.monotonic() - Math.max(lastInput(), upSince);
       if (silence > keepAliveInterval * keepAliveCountMax) {
         const seconds = Math.round(silence / 1000);

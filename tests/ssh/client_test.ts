@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ServerChannel } from "ssh2";
-import { isAwsocksError, readAll, readFull, writeAll } from "../../lib/core/mod.ts";
+import { type Clock, isAwsocksError, readAll, readFull, writeAll } from "../../lib/core/mod.ts";
 import { connectSsh, type ConnectSshOptions, type SshConnection } from "../../lib/ssh/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { anyIdentity, type ServeOptions, serveSsh, type SshServer, trustAll } from "./server.ts";
@@ -395,6 +395,31 @@ Deno.test("keep-alives give up a server that is silent for too long", async () =
   const end = await it.ssh.closed;
   assert.ok(isAwsocksError(end, "ssh-closed"));
   assert.equal(end.message, "The SSH server has not answered for 40 s");
+});
+
+Deno.test("a machine that slept does not hold its own silence against the server", async () => {
+  const time = new FakeClock();
+  let asleep = 0;
+  // As on Windows, where the monotonic clock counts sleep.
+  const clock: Clock = {
+    now: () => time.now() + asleep,
+    monotonic: () => time.monotonic() + asleep,
+    after: (ms, callback) => time.after(ms, callback),
+    every: (ms, callback) => time.every(ms, callback),
+    sleep: (ms, options) => time.sleep(ms, options),
+  };
+  await using it = await connected(echo, { clock, keepAliveInterval: 10_000 });
+  await settle(20);
+  for (let i = 0; i < 3; i++) await time.advance(10_000);
+  asleep = 3_600_000;
+  let ended = false;
+  void it.ssh.closed.then(() => ended = true);
+  for (let i = 0; i < 20; i++) await time.advance(10_000);
+  assert.equal(ended, false);
+  const server = await it.server.ready;
+  (server as unknown as { _sock: { pause(): void } })._sock.pause();
+  for (let i = 0; i < 5; i++) await time.advance(10_000);
+  assert.equal(ended, true, "and notices one that is gone");
 });
 
 Deno.test("compression shrinks what goes over the wire, both ways, when the server can", async () => {
