@@ -198,7 +198,7 @@ export class Slot<C extends Carrier = Carrier> {
         const failure = toAwsocksError(error);
         this.#attemptEnded = this.#options.clock.monotonic();
         if (!this.#events.failed(this, failure)) return;
-        await this.#rest(failure);
+        await this.#rest(this.#backoff.next(), failure);
         continue;
       }
       if (!await this.#serve(carrier)) return;
@@ -220,16 +220,17 @@ export class Slot<C extends Carrier = Carrier> {
       this.#carrier = undefined;
       if (!signal.aborted) {
         const again = this.#events.down(this);
+        const settled = clock.monotonic() - since >= SETTLED_AFTER;
+        if (settled) this.#backoff.reset();
+        const delay = settled ? 0 : this.#backoff.next();
         log.warn("Connection {carrier} has ended{why}{next}", {
           carrier: carrier.name,
           why: reason ? `: ${describeError(reason)}` : "",
-          next: again ? "; connecting again" : "",
+          next: again ? `; connecting again${delay > 0 ? ` in ${inSeconds(delay)} s` : ""}` : "",
         });
         await carrier.close();
-        if (!again) return false;
-        if (clock.monotonic() - since >= SETTLED_AFTER) this.#backoff.reset();
-        else await this.#rest();
-        return true;
+        if (again && delay > 0) await this.#rest(delay);
+        return again;
       }
     }
     await carrier.close();
@@ -237,10 +238,9 @@ export class Slot<C extends Carrier = Carrier> {
   }
 
   /** Sleeps until the back-off has passed or something asks for an attempt now. */
-  async #rest(failure?: AwsocksError): Promise<void> {
+  async #rest(ms: number, failure?: AwsocksError): Promise<void> {
     const { signal } = this.#abort;
     if (signal.aborted) return;
-    const ms = this.#backoff.next();
     const woken = new Promise<void>((resolve) => {
       const timer = this.#options.clock.after(ms, resolve);
       this.#wake = () => {
@@ -253,11 +253,15 @@ export class Slot<C extends Carrier = Carrier> {
     if (failure && !signal.aborted) {
       log.warn("{reason}; next try in {seconds} s", {
         reason: describeError(failure),
-        seconds: (ms / 1000).toFixed(0),
+        seconds: inSeconds(ms),
         hint: failure.hint || undefined,
       });
     }
     await woken;
     this.#wake = undefined;
   }
+}
+
+function inSeconds(ms: number): string {
+  return (ms / 1000).toFixed(0);
 }
