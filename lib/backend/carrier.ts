@@ -15,6 +15,8 @@ export interface Carrier {
   readonly channels: number;
   /** False while what it stands on is down and may come back. */
   readonly connected: boolean;
+  /** Milliseconds for which the far side has owed an answer and said nothing at all; 0: it owes none. */
+  readonly silence: number;
   /** Bytes carried so far, both ways: its pace. */
   readonly bytes: number;
   /** Resolves when it has ended, with the reason if it was a failure; never rejects. */

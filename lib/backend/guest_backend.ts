@@ -119,6 +119,7 @@ class TunnelCarrier implements Carrier {
   // There is one tunnel: nothing is chosen by its load or its pace.
   readonly channels = 0;
   readonly connected = true;
+  readonly silence = 0;
   readonly bytes = 0;
 
   constructor(tunnel: HostTunnel) {

@@ -27,6 +27,9 @@ const PACE_INTERVAL = 250;
 /** Milliseconds after which the pace of a connection shows. */
 const FRESH_TIME = 2000;
 
+/** Milliseconds of silence after which the far side may be gone. A living agent acknowledges at once. */
+const SILENCE_LIMIT = 2000;
+
 /** What a slot tells its pool. */
 export interface SlotEvents<C extends Carrier = Carrier> {
   /** Its carrier is up. */
@@ -62,7 +65,6 @@ export class Slot<C extends Carrier = Carrier> {
   #reserved = 0;
   #reservedAt = -Infinity;
   #idleSince: number;
-  #suspectAt: number | undefined;
   #pace = { at: 0, bytes: 0, perSecond: 0 };
   #attemptAt = -Infinity;
   #attemptEnded = -Infinity;
@@ -122,13 +124,14 @@ export class Slot<C extends Carrier = Carrier> {
     }
   }
 
+  /** True while the far side owes an answer for so long that it may be gone. */
+  get silent(): boolean {
+    return (this.#carrier?.silence ?? 0) >= SILENCE_LIMIT;
+  }
+
   /** False while there is reason to believe that the carrier does not answer. */
   get healthy(): boolean {
-    if (!this.#carrier?.connected) return false;
-    if (this.#suspectAt !== undefined && this.#carrier.bytes !== this.#suspectAt) {
-      this.#suspectAt = undefined; // it has moved since
-    }
-    return this.#suspectAt === undefined;
+    return this.#carrier?.connected === true && !this.silent;
   }
 
   /** Milliseconds since the carrier last had a connection; 0 while it has one. */
@@ -164,11 +167,6 @@ export class Slot<C extends Carrier = Carrier> {
   async use<T>(work: (carrier: C) => Promise<T>): Promise<T> {
     if (!this.#carrier) throw new AwsocksError("ssh-closed", "The connection has just ended");
     return await work(this.#carrier);
-  }
-
-  /** A dial got no answer while the carrier moved nothing: new ones keep away until it does. */
-  suspect(): void {
-    this.#suspectAt = this.#carrier?.bytes;
   }
 
   /** Cuts a back-off short. */
@@ -212,7 +210,6 @@ export class Slot<C extends Carrier = Carrier> {
     if (!signal.aborted) {
       const since = this.#idleSince = clock.monotonic();
       this.#pace = { at: since, bytes: carrier.bytes, perSecond: 0 };
-      this.#suspectAt = undefined;
       this.#carrier = carrier;
       log.info("Connected: {carrier}", { carrier: carrier.name });
       this.#events.up(this);

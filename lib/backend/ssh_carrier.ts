@@ -64,6 +64,9 @@ export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrie
       get connected() {
         return session.connected;
       },
+      get silence() {
+        return session.stats.silence;
+      },
       get bytes() {
         const { sentBytes, receivedBytes } = session.stats;
         return sentBytes + receivedBytes;

@@ -33,8 +33,12 @@ const log = getLog("backend");
 const REQUEST_SPACING = 3000;
 /** Milliseconds that a connection waits for a carrier of its own before it shares one. */
 const GROW_GRACE = 1500;
-/** Milliseconds without an answer or any other byte after which a dial tries another carrier. */
-const HEDGE_AFTER = 2500;
+/** Milliseconds that a connection waits for a carrier in place of one that does not answer. */
+const RESCUE_GRACE = 10_000;
+/** Milliseconds between looks whether the carrier of a dial still answers. */
+const HEDGE_INTERVAL = 500;
+/** Milliseconds for the end of a carrier to become known after a dial on it has failed. */
+const END_GRACE = 2500;
 /** Milliseconds between looks at how busy the carriers are, and whether they are needed. */
 const WATCH_INTERVAL = 2000;
 
@@ -113,13 +117,14 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   }
 
   async #over<T>(work: (slot: Slot<C>) => Promise<T>, options: DialOptions): Promise<T> {
-    for (let attempt = 1;; attempt++) {
+    for (let ended = 0;;) {
       const slot = await this.#ready(options.signal, false);
       try {
         return await work(slot);
       } catch (error) {
-        const again = error === HEDGE || isAwsocksError(error, ...CARRIER_GONE);
-        if (attempt > this.#max || !again || options.signal?.aborted) throw unhedged(error);
+        if (options.signal?.aborted) throw error;
+        if (error === HEDGE) continue;
+        if (!isAwsocksError(error, ...CARRIER_GONE) || ++ended > this.#max) throw error;
         await this.#settled(slot);
       } finally {
         slot.release();
@@ -153,19 +158,14 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   // Dialling
 
   /**
-   * Dials over one carrier. Where there is another one, a carrier that neither answers nor moves a byte
-   * is left for it: its instance may be gone without a word.
+   * Dials over one carrier. One that does not answer is left for another, where there is one or may be:
+   * its instance may be gone without a word.
    */
   async #dialOver(slot: Slot<C>, target: Target, options: DialOptions): Promise<Conn> {
-    const others = this.#up.some((other) => other !== slot && other.healthy);
-    if (!others) return await slot.dial(target, options);
-    const bytes = slot.carrier?.bytes;
-    const { clock } = this.#options;
+    if (this.#max === 1) return await slot.dial(target, options);
     const abort = new AbortController();
-    const timer = clock.after(HEDGE_AFTER, () => {
-      if (slot.carrier?.bytes !== bytes) return;
-      slot.suspect();
-      abort.abort(HEDGE);
+    const timer = this.#options.clock.every(HEDGE_INTERVAL, () => {
+      if (slot.silent && this.#hasAlternative(slot)) abort.abort(HEDGE);
     });
     const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
     try {
@@ -175,6 +175,11 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     }
   }
 
+  #hasAlternative(slot: Slot<C>): boolean {
+    return this.#mayGrow() || this.#opening > 0 ||
+      this.#up.some((other) => other !== slot && other.healthy);
+  }
+
   /** Waits a moment for a carrier under which a dial has failed to notice its own end. */
   async #settled(slot: Slot<C>): Promise<void> {
     const { carrier } = slot;
@@ -182,7 +187,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     const abort = new AbortController();
     await Promise.race([
       carrier.closed,
-      this.#options.clock.sleep(HEDGE_AFTER, { signal: abort.signal }).catch(() => {}),
+      this.#options.clock.sleep(END_GRACE, { signal: abort.signal }).catch(() => {}),
     ]);
     abort.abort();
   }
@@ -204,7 +209,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   async #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<Slot<C>> {
     signal?.throwIfAborted();
     const best = leastBurdened(this.#up);
-    if (best && (best.load === 0 || !(this.#mayGrow() || this.#opening > 0))) {
+    if (best && (isFree(best) || !(this.#mayGrow() || this.#opening > 0))) {
       best.reserve();
       return best;
     }
@@ -222,18 +227,19 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     }
   }
 
-  /** A carrier of its own if one comes up in time, else the least burdened. */
+  /** A carrier of its own, that answers, if one comes up in time; else the least burdened. */
   async #ownOrShared(signal: AbortSignal | undefined): Promise<Slot<C>> {
     const { clock } = this.#options;
-    const end = clock.monotonic() + GROW_GRACE;
+    const since = clock.monotonic();
     const abort = new AbortController();
     try {
       for (;;) {
         signal?.throwIfAborted();
         const best = leastBurdened(this.#up);
-        if (best?.load !== 0) this.#grow();
-        const left = end - clock.monotonic();
-        if (best && (best.load === 0 || left <= 0 || this.#opening === 0)) {
+        if (best && !isFree(best)) this.#grow();
+        const grace = best?.silent ? RESCUE_GRACE : GROW_GRACE;
+        const left = since + grace - clock.monotonic();
+        if (best && (isFree(best) || left <= 0 || this.#opening === 0)) {
           best.reserve();
           return best;
         }
@@ -258,7 +264,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
       }
       const best = leastBurdened(this.#up);
       // Several waited: those that came later get the carriers that are still on their way.
-      if (best && (best.load === 0 || this.#opening === 0)) {
+      if (best && (isFree(best) || this.#opening === 0)) {
         best.reserve();
         return best;
       }
@@ -386,11 +392,10 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   }
 }
 
-/** Reason with which a dial leaves a carrier that does not answer. */
+/** Reason with which a dial leaves a carrier that does not answer; never leaves this file. */
 const HEDGE = new AwsocksError("ssh-closed", "The connection does not answer");
 
-function unhedged(error: unknown): unknown {
-  return error === HEDGE
-    ? new AwsocksError("destination-timeout", "No connection into the network answers")
-    : error;
+/** True for a carrier that nobody uses and that has left no question open. */
+function isFree({ load, silent }: { readonly load: number; readonly silent: boolean }): boolean {
+  return load === 0 && !silent;
 }

@@ -36,6 +36,8 @@ export interface ChannelStats {
   readonly maxUnacknowledged: number;
   /** Smoothed round-trip time in milliseconds. */
   readonly roundTrip?: number;
+  /** Milliseconds for which the agent has owed an acknowledgement and said nothing at all; 0: it owes none. */
+  readonly silence: number;
 }
 
 /** Options of `DataChannel`. */

@@ -69,6 +69,8 @@ export class DataChannel implements Conn {
   #state: ChannelState = "opening";
   #info: SessionInfo | undefined;
   #disruptions: Disposable | undefined;
+  /** Monotonic time at which the agent last said anything. */
+  #agentHeardAt = 0;
   #complete = false;
   #outputSeen = false;
   #shutdown: Promise<void> | undefined;
@@ -117,7 +119,8 @@ export class DataChannel implements Conn {
 
   /** Counters. */
   get stats(): ChannelStats {
-    const { outbox, sentBytes, maxUnacknowledged } = this.#sender;
+    const { outbox, owedSince, sentBytes, maxUnacknowledged } = this.#sender;
+    const now = this.#options.clock.monotonic();
     return {
       ...this.#counters,
       sentBytes,
@@ -125,6 +128,7 @@ export class DataChannel implements Conn {
       resumes: this.#link.resumes,
       retransmissions: outbox.retransmissions,
       unacknowledged: outbox.bytes,
+      silence: owedSince === undefined ? 0 : now - Math.max(owedSince, this.#agentHeardAt),
       ...(outbox.roundTrip !== undefined && { roundTrip: outbox.roundTrip }),
     };
   }
@@ -267,6 +271,7 @@ export class DataChannel implements Conn {
   }
 
   #handleOutput(message: ClientMessage): void {
+    this.#agentHeardAt = this.#options.clock.monotonic();
     this.#sender.unpause();
     const arrival = this.#inbox.accept(message);
     if (arrival.kind === "dropped") return;
@@ -288,6 +293,7 @@ export class DataChannel implements Conn {
   }
 
   #handleAcknowledgement(message: ClientMessage): void {
+    this.#agentHeardAt = this.#options.clock.monotonic();
     this.#sender.unpause();
     let sequenceNumber: number;
     try {

@@ -54,6 +54,8 @@ export class Sender {
   #idle: PromiseWithResolvers<void> | undefined;
   /** In the order of the stream. */
   readonly #marks: Mark[] = [];
+  /** Monotonic time since which the agent has owed an acknowledgement, if it owes one. */
+  #owedSince = 0;
   #sentBytes = 0;
   #maxUnacknowledged = 0;
 
@@ -78,6 +80,11 @@ export class Sender {
     return this.#maxUnacknowledged;
   }
 
+  /** Monotonic time since which something waits for the agent; undefined when nothing does. */
+  get owedSince(): number | undefined {
+    return this.#owing ? this.#owedSince : undefined;
+  }
+
   /** True after {@linkcode end}. */
   get ended(): boolean {
     return this.#queue.ended;
@@ -87,6 +94,7 @@ export class Sender {
   async write(data: Uint8Array): Promise<boolean> {
     await this.#queue.writable();
     if (this.#queue.ended) return false;
+    this.#nowOwing();
     this.#queue.push(data.slice());
     this.scheduleFlush();
     return true;
@@ -109,6 +117,7 @@ export class Sender {
       payloadType,
       payload,
     }));
+    this.#nowOwing();
     const eager = payloadType === PayloadType.Output && this.#sentBytes === 0;
     this.#outbox.add(sequenceNumber, bytes, payload.byteLength, clock.monotonic(), eager);
     this.#maxUnacknowledged = Math.max(this.#maxUnacknowledged, this.#outbox.bytes);
@@ -191,6 +200,14 @@ export class Sender {
     while ((this.#marks[0]?.sequenceNumber ?? Infinity) < oldest) {
       this.#marks.shift()!.reached.resolve();
     }
+  }
+
+  get #owing(): boolean {
+    return this.#outbox.size > 0 || this.#queue.size > 0;
+  }
+
+  #nowOwing(): void {
+    if (!this.#owing) this.#owedSince = this.#options.clock.monotonic();
   }
 
   #settleIdle(): void {

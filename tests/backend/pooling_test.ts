@@ -10,6 +10,7 @@ class PoolCarrier implements Carrier {
   readonly closed = this.#ended.promise;
   channels = 0;
   connected = true;
+  silence = 0;
   bytes = 0;
   dials = 0;
   closes = 0;
@@ -236,14 +237,17 @@ Deno.test("a carrier that neither answers nor moves is left for another within s
   await Promise.all(dials);
   carriers[0]!.silent = true;
   const moved = [dial(), dial()];
-  await clock.advance(2600);
+  await clock.advance(1000);
+  assert.equal(conns.length, 3, "one got the carrier that answers, the other still waits");
+  carriers[0]!.silence = 2000;
+  await clock.advance(500);
   await Promise.all(moved);
   assert.equal(carriers[1]!.channels, 3);
   const before = carriers[0]!.dials;
   await dial();
   assert.equal(carriers[0]!.dials, before, "new connections keep away from it");
   carriers[0]!.silent = false;
-  carriers[0]!.bytes++;
+  carriers[0]!.silence = 0;
   while (conns.length > 2) conns.pop()!.close();
   await dial();
   await dial();
@@ -257,6 +261,7 @@ Deno.test("a lone carrier that does not answer is not given up by dials", async 
   await clock.advance(100);
   await first;
   carriers[0]!.silent = true;
+  carriers[0]!.silence = 5000;
   const abort = new AbortController();
   const hanging = assert.rejects(backend.dial(target, { signal: abort.signal }), /left/);
   await clock.advance(20_000);

@@ -67,6 +67,7 @@ export class FakeSession implements Session {
       duplicates: 0,
       malformed: 0,
       resumes: 0,
+      silence: 0,
     };
   }
 

@@ -15,6 +15,7 @@ class FakeCarrier implements Carrier {
   dials = 0;
   channels = 0;
   connected = true;
+  silence = 0;
   bytes = 0;
   failure: Error | undefined;
 

@@ -512,6 +512,24 @@ Deno.test("an old agent's silence on a whole window does not stall the stream", 
   await stop(channel);
 });
 
+Deno.test("silence grows while the agent owes an acknowledgement and says nothing", async () => {
+  const { gateway, channel, clock } = await opened();
+  gateway.data("SSH-2.0-x");
+  await clock.advance(10_000);
+  assert.equal(channel.stats.silence, 0, "it owes nothing");
+  await channel.write(utf8("question"));
+  await settle();
+  await clock.advance(1500);
+  assert.equal(channel.stats.silence, 1500);
+  gateway.data("something else");
+  assert.equal(channel.stats.silence, 0, "it lives");
+  await clock.advance(400);
+  assert.equal(channel.stats.silence, 400);
+  gateway.acknowledge(gateway.stream().at(-1)!.sequenceNumber);
+  assert.equal(channel.stats.silence, 0);
+  await stop(channel);
+});
+
 Deno.test("damaged messages are counted and not acknowledged; the session goes on", async () => {
   const { gateway, channel } = await opened();
   const bytes = gateway.output(PayloadType.Output, utf8("fine"));
