@@ -58,6 +58,8 @@ export type AwsBackendSettings =
     readonly backend?: Settings["backend"];
     /** Default 1. */
     readonly maxSessions?: Settings["maxSessions"];
+    /** Default `one`. */
+    readonly instances?: Settings["instances"];
   };
 
 /** An sshd, as known hosts files name it. */
@@ -114,6 +116,8 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
     new SupervisedBackend({
       name: "ssh",
       maxCarriers: settings.maxSessions ?? 1,
+      // When an instance goes, a session on another one is there already.
+      minCarriers: isGroup(settings) ? 2 : 1,
       disruptions,
       open: async (openOptions) => {
         const ready = first;
@@ -192,6 +196,13 @@ export interface Parts {
   /** Why there is no key to log in with; undefined when there may be one. */
   missingKey(options: { signal: AbortSignal }): Promise<Error | undefined>;
   close(): Promise<void>;
+}
+
+/** True when sessions go to all instances of a Name tag. An id means one. */
+export function isGroup(
+  { instances, instanceId, name }: Pick<AwsBackendSettings, "instances" | "instanceId" | "name">,
+): boolean {
+  return instances === "all" && instanceId === undefined && name !== undefined;
 }
 
 function checkRegion(region: string | undefined): string {

@@ -10,9 +10,8 @@ import { createEc2Client, sendSshPublicKey } from "../ec2/mod.ts";
 import { createHostKeyVerifier, findIdentities, ownKnownHostsFile } from "../ssh/mod.ts";
 import { SsmClient } from "../ssm/client.ts";
 import { createSocketConnector } from "../ssm/mod.ts";
-import type { AwsBackendOptions, Parts, SshServer } from "./aws_backend.ts";
-import { isAboutDestination } from "./failures.ts";
-import { InstanceKeeper, type ReadyInstance } from "./instance.ts";
+import { type AwsBackendOptions, isGroup, type Parts, type SshServer } from "./aws_backend.ts";
+import { InstanceGroup, type Instances, OneInstance } from "./instances.ts";
 import { openPortSession } from "./port_session.ts";
 import { Logins } from "./login.ts";
 import { openSshCarrier } from "./ssh_carrier.ts";
@@ -38,17 +37,18 @@ export function createParts(
     clock,
   });
   const ssm = new SsmClient(aws);
-  const keeper = new InstanceKeeper({
+  const about = {
     ec2: createEc2Client(aws),
     ssm,
-    instanceId: settings.instanceId,
-    name: settings.name,
     autoStart: settings.autoStart,
     autoStop: settings.autoStop,
-    choose: prompts.chooseInstance,
     onProgress: options.onProgress,
     clock,
-  });
+  };
+  const { instanceId, name } = settings;
+  const instances: Instances = isGroup(settings)
+    ? new InstanceGroup({ ...about, name: name! })
+    : new OneInstance({ ...about, instanceId, name, choose: prompts.chooseInstance });
   const connect = createSocketConnector({
     credentials: credentials.source,
     signUpgrade: aws.signUpgrade,
@@ -77,37 +77,23 @@ export function createParts(
         ownKnownHostsFile({ xdgStateHome: env.XDG_STATE_HOME, home }),
       knownHostsFile: settings.knownHosts ?? `${home}/.ssh/known_hosts`,
     }));
-  /** What the user may mend while we run is looked at anew. */
-  const reconsider = (error: unknown) => {
-    if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) logins.forget();
-    if (isAwsocksError(error, "instance-not-found", "agent-offline")) keeper.forget();
-  };
   const session = { service: ssm, connect, clock, disruptions: options.disruptions };
-  /** Where port sessions start: asked for once, and again after a failure that may be its fault. */
-  let instance: Promise<ReadyInstance> | undefined;
-  const ready = (signal: AbortSignal) => instance ??= keeper.ready(signal);
   return {
-    async prepare({ signal }) {
-      instance = undefined;
-      try {
-        await keeper.checkOnline((await ready(signal)).id, signal);
-      } catch (error) {
-        instance = undefined;
-        reconsider(error);
-        throw error;
-      }
-    },
+    prepare: ({ signal }) => instances.prepare(signal),
     async openPort(target, { signal }) {
+      const lease = await instances.take({ signal, known: true });
       try {
-        return await openPortSession(target, {
-          session,
-          instance: await ready(signal),
-          clock,
-          signal,
+        const { instance } = lease;
+        const port = await openPortSession(target, { session, instance, clock, signal });
+        lease.serve({
+          get silence() {
+            return port.stalledFor;
+          },
         });
+        void port.closed.then((reason) => lease.end(reason));
+        return port;
       } catch (error) {
-        if (!isAboutDestination(error)) instance = undefined;
-        reconsider(error);
+        lease.end(error);
         throw error;
       }
     },
@@ -115,9 +101,10 @@ export function createParts(
     async openCarrier({ signal }) {
       // Before anything is started at AWS: a missing key is the cheaper failure.
       const login = await logins.prepare(signal);
+      const lease = await instances.take({ signal });
+      const { instance } = lease;
       try {
-        const instance = await keeper.ready(signal);
-        return await openSshCarrier({
+        const carrier = await openSshCarrier({
           session,
           instance,
           port: settings.remotePort,
@@ -128,11 +115,16 @@ export function createParts(
           clock,
           signal,
         });
+        lease.serve(carrier);
+        void carrier.closed.then((reason) => lease.end(reason));
+        return carrier;
       } catch (error) {
-        reconsider(error);
+        lease.end(error);
+        // What the user may mend while we run is looked at anew.
+        if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) logins.forget();
         throw login.explain(error);
       }
     },
-    close: () => keeper.release(),
+    close: () => instances.release(),
   };
 }

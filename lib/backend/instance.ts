@@ -54,6 +54,7 @@ export class InstanceKeeper {
   readonly #options: InstanceKeeperOptions;
   #chosen: string | undefined;
   #startedId: string | undefined;
+  #deniedTold = false;
 
   constructor(options: InstanceKeeperOptions) {
     this.#options = options;
@@ -86,7 +87,7 @@ export class InstanceKeeper {
       await this.#ask(id, signal);
     } catch (error) {
       if (!isAwsocksError(error, "aws-access-denied")) throw error;
-      logDenied(error);
+      this.#denied(error);
     }
   }
 
@@ -136,8 +137,16 @@ export class InstanceKeeper {
       }, () => this.#ask(id, signal));
     } catch (error) {
       if (!isAwsocksError(error, "aws-access-denied")) throw error;
-      logDenied(error);
+      this.#denied(error);
     }
+  }
+
+  /** StartSession will tell. */
+  #denied(error: AwsocksError): void {
+    if (this.#deniedTold) return;
+    this.#deniedTold = true;
+    const reason = describeError(error);
+    log.info("Not allowed to ask for the agent's state: {reason}", { reason });
   }
 
   async #ask(id: string, signal: AbortSignal): Promise<void> {
@@ -145,9 +154,4 @@ export class InstanceKeeper {
     if (information?.pingStatus === "Online") return;
     throw new AwsocksError("agent-offline", `The SSM agent of ${id} is not online`);
   }
-}
-
-/** StartSession will tell. */
-function logDenied(error: AwsocksError): void {
-  log.info("Not allowed to ask for the agent's state: {reason}", { reason: describeError(error) });
 }

@@ -51,6 +51,8 @@ export interface SupervisorOptions<C extends Carrier = Carrier> {
   readonly connectTimeout: number;
   /** Most carriers at a time; default 1. */
   readonly maxCarriers?: number;
+  /** Carriers that are kept up once one was needed; default 1. */
+  readonly minCarriers?: number;
   /** Milliseconds without a connection after which a carrier beyond the first is closed; default 5 min. */
   readonly quietTime?: number;
   /** Tells when this machine has slept or its network has changed: a back-off has lost its reason then. */
@@ -66,6 +68,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   readonly name: string;
   readonly #options: SupervisorOptions<C>;
   readonly #max: number;
+  readonly #min: number;
   readonly #machine = new StateMachine((from, to) => {
     log.debug("{from} → {to}", { from, to });
     this.#options.onChange?.();
@@ -87,6 +90,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     this.name = options.name;
     this.#options = options;
     this.#max = options.maxCarriers ?? 1;
+    this.#min = Math.min(options.minCarriers ?? 1, this.#max);
   }
 
   get state(): BackendState {
@@ -327,6 +331,11 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     for (let i = 0; i < more; i++) this.#open();
   }
 
+  /** Opens what is to be up whether it is needed or not. */
+  #reserve(): void {
+    if (this.#up.length > 0 && this.#slots.length < this.#min && this.#mayGrow()) this.#open();
+  }
+
   #open(): void {
     this.#slots.push(new Slot(this.#options, this.#events));
     this.#disruptions ??= this.#options.disruptions?.on(() => {
@@ -343,6 +352,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
       this.#lastError = undefined;
       this.#growBackoff.reset();
       if (this.state !== "active") this.#machine.to("active");
+      this.#reserve();
       this.#change();
     },
     down: () => {
@@ -374,13 +384,14 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     },
   };
 
-  /** Keeps the paces recent, and closes what nobody has needed for a while, but for one. */
+  /** Keeps the paces recent, and closes what nobody has needed for a while, but for what stays up. */
   #look(): void {
     const quiet = this.#options.quietTime ?? 300_000;
     const up = this.#up;
     for (const slot of up) slot.measure();
+    this.#reserve();
     const idle = up.filter((slot) => slot.idleFor >= quiet);
-    for (const slot of idle.slice(0, Math.max(0, up.length - 1))) {
+    for (const slot of idle.slice(0, Math.max(0, up.length - this.#min))) {
       log.debug("Closing {carrier}, which nobody needs", { carrier: slot.carrier?.name });
       void slot.stop(new AwsocksError("backend-closed", "The session is not needed any more"));
     }

@@ -80,6 +80,15 @@ export const SETTING_FLAGS: readonly FlagSpec[] = [
     text: "ssh, port (port forwarding, needs no key) or auto (default): ssh if there is a key",
   },
   {
+    name: "instances",
+    kind: "string",
+    value: "WHICH",
+    choices: ["one", "all"],
+    group: "Where to connect",
+    setting: true,
+    text: "one (default) or all of several instances with the name",
+  },
+  {
     name: "max-sessions",
     kind: "integer",
     value: "N",

@@ -234,6 +234,15 @@ const TABLE = [
     short: "-b",
   },
   {
+    key: "instances",
+    kind: "choice",
+    values: ["one", "all"],
+    default: "one",
+    description: "Where several instances have the `name`: use `one`, or spread over `all`",
+    environment: ["AWSOCKS_INSTANCES"],
+    flag: "--instances",
+  },
+  {
     key: "max-sessions",
     kind: "integer",
     range: [1, 16],

@@ -66,6 +66,8 @@ export interface Settings {
   readonly backend: "auto" | "ssh" | "port";
   /** Sessions at a time, 1 to 16; default 4. */
   readonly maxSessions: number;
+  /** `all`: sessions go to every running instance with the Name tag. */
+  readonly instances: "one" | "all";
   /** `proxy` → `direct` on no-route-to-host or network-unreachable; default true. */
   readonly fallback: boolean;
   /** SSH compression (`zlib@openssh.com`); default true. */

@@ -136,7 +136,12 @@ export const OUTCOMES = {
     X.Aws,
     "check the instance id or Name tag, the region and the account",
   ),
-  "instance-ambiguous": row(R.GeneralFailure, 502, X.Usage, "name one of them with --instance-id"),
+  "instance-ambiguous": row(
+    R.GeneralFailure,
+    502,
+    X.Usage,
+    "name one of them with --instance-id, or use them all with --instances all",
+  ),
   "instance-stopped": row(
     R.HostUnreachable,
     502,

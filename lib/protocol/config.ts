@@ -52,6 +52,8 @@ export interface GuestConfig {
   readonly backend?: "auto" | "ssh" | "port";
   /** Sessions at a time; default 1. */
   readonly maxSessions?: number;
+  /** Which of several instances with the name are used; default `one`. */
+  readonly instances?: "one" | "all";
   readonly autoStart: boolean;
   readonly autoStop: boolean;
   readonly compression: boolean;
@@ -82,6 +84,7 @@ const decoder = object<GuestConfig>({
   remotePort: whole(1, 65_535),
   backend: optional(oneOf(["auto", "ssh", "port"])),
   maxSessions: optional(whole(1, 64)),
+  instances: optional(oneOf(["one", "all"])),
   autoStart: flag,
   autoStop: flag,
   compression: flag,

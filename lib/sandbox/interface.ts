@@ -52,6 +52,11 @@ export interface Sandbox {
   startInstance(instanceId: string): void;
   /** Stops an instance, as StopInstances does; its sessions fall silent. */
   stopInstance(instanceId: string): void;
+  /**
+   * Freezes an instance, or thaws it: the API goes on saying that it runs and that its agent is online,
+   * and no session on it hears anything.
+   */
+  freezeInstance(instanceId: string, frozen?: boolean): void;
   /** Connects or disconnects an instance's agent. */
   setAgentOnline(instanceId: string, online: boolean): void;
   /** Gives an instance's SSH server a new host key. @returns its fingerprint */

@@ -232,6 +232,10 @@ class RunningSandbox implements Sandbox {
     this.#fleet.stop(instanceId);
   }
 
+  freezeInstance(instanceId: string, frozen = true): void {
+    this.#sessions.freeze(instanceId, frozen);
+  }
+
   setAgentOnline(instanceId: string, online: boolean): void {
     this.#fleet.setAgentOnline(instanceId, online);
   }

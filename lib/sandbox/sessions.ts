@@ -61,6 +61,7 @@ export interface SessionsOptions {
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #sessions = new Map<string, GatewaySession>();
+  readonly #frozen = new Set<string>();
   /** `ws://host:port` of the gateway, once it listens. */
   origin = "";
 
@@ -106,6 +107,7 @@ export class Sessions {
     });
     this.#sessions.set(sessionId, session);
     events.emit({ type: "session-started", sessionId, instanceId, document });
+    if (this.#frozen.has(instanceId)) session.killAgent();
     return session.grant();
   }
 
@@ -128,6 +130,13 @@ export class Sessions {
     for (const session of this.live()) {
       if (session.facts.instanceId === instanceId) session.killAgent();
     }
+  }
+
+  /** From now on no session of an instance hears anything, or only those from before. */
+  freeze(instanceId: string, frozen: boolean): void {
+    if (!frozen) return void this.#frozen.delete(instanceId);
+    this.#frozen.add(instanceId);
+    this.agentLost(instanceId);
   }
 
   /** Frees every session. Idempotent. */

@@ -36,7 +36,10 @@ export interface ChannelStats {
   readonly maxUnacknowledged: number;
   /** Smoothed round-trip time in milliseconds. */
   readonly roundTrip?: number;
-  /** Milliseconds for which the agent has owed an acknowledgement and said nothing at all; 0: it owes none. */
+  /**
+   * Milliseconds for which the agent has said nothing although it owes an acknowledgement, or since the
+   * service has said that it does not listen; 0: neither.
+   */
   readonly silence: number;
 }
 

@@ -119,7 +119,7 @@ export class DataChannel implements Conn {
 
   /** Counters. */
   get stats(): ChannelStats {
-    const { outbox, owedSince, sentBytes, maxUnacknowledged } = this.#sender;
+    const { outbox, waitingSince, sentBytes, maxUnacknowledged } = this.#sender;
     const now = this.#options.clock.monotonic();
     return {
       ...this.#counters,
@@ -128,7 +128,7 @@ export class DataChannel implements Conn {
       resumes: this.#link.resumes,
       retransmissions: outbox.retransmissions,
       unacknowledged: outbox.bytes,
-      silence: owedSince === undefined ? 0 : now - Math.max(owedSince, this.#agentHeardAt),
+      silence: waitingSince === undefined ? 0 : now - Math.max(waitingSince, this.#agentHeardAt),
       ...(outbox.roundTrip !== undefined && { roundTrip: outbox.roundTrip }),
     };
   }

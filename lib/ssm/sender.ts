@@ -47,6 +47,7 @@ export class Sender {
   readonly #outbox: Outbox;
   #open = false;
   #paused = false;
+  #pausedAt = 0;
   #nextSequence = 0;
   #lastProbe = 0;
   #flushScheduled = false;
@@ -80,9 +81,14 @@ export class Sender {
     return this.#maxUnacknowledged;
   }
 
-  /** Monotonic time since which something waits for the agent; undefined when nothing does. */
-  get owedSince(): number | undefined {
-    return this.#owing ? this.#owedSince : undefined;
+  /**
+   * Monotonic time since which something waits for the agent, or since which it is said not to listen;
+   * undefined when neither holds.
+   */
+  get waitingSince(): number | undefined {
+    const owed = this.#owing ? this.#owedSince : Infinity;
+    const since = this.#paused ? Math.min(owed, this.#pausedAt) : owed;
+    return since === Infinity ? undefined : since;
   }
 
   /** True after {@linkcode end}. */
@@ -144,6 +150,7 @@ export class Sender {
 
   /** The other side is inactive: nothing new is sent. */
   pause(): void {
+    if (!this.#paused) this.#pausedAt = this.#options.clock.monotonic();
     this.#paused = true;
     this.#lastProbe = this.#options.clock.monotonic();
   }

@@ -213,6 +213,24 @@ Deno.test("carriers that nobody needs are closed after a quiet time, all but one
   await close();
 });
 
+Deno.test("as many carriers as are asked for stay up, needed or not", async () => {
+  const { backend, clock, carriers, dial, failures, close } = pool({ minCarriers: 2 });
+  const first = dial();
+  await clock.advance(100);
+  await first;
+  await clock.advance(100);
+  assert.equal(backend.carriers, 2, "the second comes up unasked");
+  await clock.advance(600_000);
+  assert.equal(backend.carriers, 2, "and stays");
+  failures.set(3, new AwsocksError("session-lost", "Not now"));
+  carriers[1]!.die();
+  await clock.advance(100);
+  assert.equal(backend.carriers, 1);
+  await clock.advance(30_000);
+  assert.equal(backend.carriers, 2, "and comes back, also after a failure");
+  await close();
+});
+
 Deno.test("when one of several carriers ends, the others serve and the state stays active", async () => {
   const { backend, clock, carriers, dial, close } = pool();
   const dials = [dial(), dial()];

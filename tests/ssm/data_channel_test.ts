@@ -527,6 +527,11 @@ Deno.test("silence grows while the agent owes an acknowledgement and says nothin
   assert.equal(channel.stats.silence, 400);
   gateway.acknowledge(gateway.stream().at(-1)!.sequenceNumber);
   assert.equal(channel.stats.silence, 0);
+  gateway.control(MessageType.PausePublication);
+  await clock.advance(700);
+  assert.equal(channel.stats.silence, 700, "the service says that nobody listens");
+  gateway.control(MessageType.StartPublication);
+  assert.equal(channel.stats.silence, 0);
   await stop(channel);
 });
 
