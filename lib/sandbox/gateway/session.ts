@@ -70,6 +70,8 @@ export class GatewaySession {
   };
   #worker: AgentWorker | undefined;
   #agentConnected = false;
+  /** Its machine is down: it does not come any more. */
+  #agentKilled = false;
   #client: ClientSocket | undefined;
   #kept: Frame[] = [];
   #clientPaused = false;
@@ -221,14 +223,16 @@ export class GatewaySession {
     this.#toAgent.clear();
     this.#publish(MessageType.PausePublication);
     this.#after(this.#options.random.between(...AGENT_RECONNECT_MS), () => {
+      if (this.#agentKilled) return;
       this.#agentConnected = true;
       this.#worker?.reconnected();
       if (this.#client) this.#publish(MessageType.StartPublication);
     });
   }
 
-  /** The instance went down: the agent is gone without a word. */
+  /** The instance is down: the agent goes without a word, or never comes. */
   killAgent(): void {
+    this.#agentKilled = true;
     this.#agentConnected = false;
     this.#worker?.close();
     this.#publish(MessageType.PausePublication);
@@ -270,7 +274,7 @@ export class GatewaySession {
   }
 
   #startAgent(): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#agentKilled) return;
     const { createWorker, events } = this.#options;
     this.#agentConnected = true;
     this.#worker = createWorker({
