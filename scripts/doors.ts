@@ -49,7 +49,9 @@ const RESERVED: readonly {
 const MAX_LINES = 400;
 
 /** Files that are longer, each with its reason. */
-const LONG_FILES: Readonly<Record<string, string>> = {};
+const LONG_FILES: Readonly<Record<string, string>> = {
+  "lib/config/keys.ts": "one table, which its readers want in one place",
+};
 
 /** An import found in a file. */
 export interface Import {

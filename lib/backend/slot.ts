@@ -129,6 +129,11 @@ export class Slot<C extends Carrier = Carrier> {
     return (this.#carrier?.silence ?? 0) >= SILENCE_LIMIT;
   }
 
+  /** True for a carrier that nobody uses and that has left no question open. */
+  get free(): boolean {
+    return this.load === 0 && !this.silent;
+  }
+
   /** False while there is reason to believe that the carrier does not answer. */
   get healthy(): boolean {
     return this.#carrier?.connected === true && !this.silent;
@@ -167,6 +172,15 @@ export class Slot<C extends Carrier = Carrier> {
   async use<T>(work: (carrier: C) => Promise<T>): Promise<T> {
     if (!this.#carrier) throw new AwsocksError("ssh-closed", "The connection has just ended");
     return await work(this.#carrier);
+  }
+
+  /** Waits for the end of the carrier, under which a dial has failed, to become known. */
+  async over(limit: number): Promise<void> {
+    if (!this.#carrier) return;
+    const abort = new AbortController();
+    const patience = this.#options.clock.sleep(limit, { signal: abort.signal }).catch(() => {});
+    await Promise.race([this.#carrier.closed, patience]);
+    abort.abort();
   }
 
   /** Cuts a back-off short. */

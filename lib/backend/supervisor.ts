@@ -129,7 +129,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
         if (options.signal?.aborted) throw error;
         if (error === HEDGE) continue;
         if (!isAwsocksError(error, ...CARRIER_GONE) || ++ended > this.#max) throw error;
-        await this.#settled(slot);
+        if (slot.healthy) await slot.over(END_GRACE);
       } finally {
         slot.release();
       }
@@ -184,18 +184,6 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
       this.#up.some((other) => other !== slot && other.healthy);
   }
 
-  /** Waits a moment for a carrier under which a dial has failed to notice its own end. */
-  async #settled(slot: Slot<C>): Promise<void> {
-    const { carrier } = slot;
-    if (!carrier || !slot.healthy) return;
-    const abort = new AbortController();
-    await Promise.race([
-      carrier.closed,
-      this.#options.clock.sleep(END_GRACE, { signal: abort.signal }).catch(() => {}),
-    ]);
-    abort.abort();
-  }
-
   get #up(): Slot<C>[] {
     return this.#slots.filter((slot) => slot.usable);
   }
@@ -213,7 +201,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   async #ready(signal: AbortSignal | undefined, anyFailure: boolean): Promise<Slot<C>> {
     signal?.throwIfAborted();
     const best = leastBurdened(this.#up);
-    if (best && (isFree(best) || !(this.#mayGrow() || this.#opening > 0))) {
+    if (best && (best.free || !(this.#mayGrow() || this.#opening > 0))) {
       best.reserve();
       return best;
     }
@@ -240,10 +228,10 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
       for (;;) {
         signal?.throwIfAborted();
         const best = leastBurdened(this.#up);
-        if (best && !isFree(best)) this.#grow();
+        if (best && !best.free) this.#grow();
         const grace = best?.silent ? RESCUE_GRACE : GROW_GRACE;
         const left = since + grace - clock.monotonic();
-        if (best && (isFree(best) || left <= 0 || this.#opening === 0)) {
+        if (best && (best.free || left <= 0 || this.#opening === 0)) {
           best.reserve();
           return best;
         }
@@ -268,7 +256,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
       }
       const best = leastBurdened(this.#up);
       // Several waited: those that came later get the carriers that are still on their way.
-      if (best && (isFree(best) || this.#opening === 0)) {
+      if (best && (best.free || this.#opening === 0)) {
         best.reserve();
         return best;
       }
@@ -405,8 +393,3 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
 
 /** Reason with which a dial leaves a carrier that does not answer; never leaves this file. */
 const HEDGE = new AwsocksError("ssh-closed", "The connection does not answer");
-
-/** True for a carrier that nobody uses and that has left no question open. */
-function isFree({ load, silent }: { readonly load: number; readonly silent: boolean }): boolean {
-  return load === 0 && !silent;
-}

@@ -179,6 +179,7 @@ const FLAGS: readonly Flag[] = [
   toggle("max-duration", "maxDuration", time, "ends sessions in any case"),
   toggle("max-message", "maxMessage", size, "largest message that the gateway relays"),
   toggle("rate", "rate", size, "bytes a second of a session, each way"),
+  toggle("latency", "latency", time, "how long each message takes, one way"),
   toggle(
     "ended-resume",
     "endedResume",

@@ -69,6 +69,8 @@ export interface Switches {
   readonly maxMessage: number;
   /** Bytes a second that a session carries in each direction; 0, the default, is no limit. */
   readonly rate: number;
+  /** Milliseconds that each message takes, one way; default 0. */
+  readonly latency: number;
   /** ResumeSession for an ended session: an answer without a token, or DoesNotExistException. */
   readonly endedResume: "no-token" | "does-not-exist";
 
@@ -115,6 +117,7 @@ export const DEFAULT_SWITCHES: Switches = {
   maxDuration: 0,
   maxMessage: 0,
   rate: 0,
+  latency: 0,
   endedResume: "no-token",
   drop: 0,
   duplicate: 0,

@@ -82,6 +82,15 @@ Deno.test("FaultPipe keeps to its rate", async () => {
   assert.deepEqual(got, numbers(20));
 });
 
+Deno.test("FaultPipe lets each message take its time, however many are on their way", async () => {
+  const { clock, got, push } = pipe({ latency: 20 });
+  push(100);
+  await clock.advance(19);
+  assert.deepEqual(got, []);
+  await clock.advance(1);
+  assert.deepEqual(got, numbers(100));
+});
+
 Deno.test("FaultPipe loses what it holds when it is cleared", async () => {
   const { clock, got, push, tube } = pipe({ reorder: 0.5, delay: 0.5 });
   push(50);

@@ -56,7 +56,7 @@ export class FaultPipe {
     return { ...this.#counters };
   }
 
-  /** Bytes that wait inside because of a delay or the rate. */
+  /** Bytes that wait inside because of a delay, the latency or the rate. */
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
@@ -65,7 +65,7 @@ export class FaultPipe {
   push(frame: Frame): void {
     const { random, switches } = this.#options;
     const faults = switches();
-    if (!isRepairable(frame)) return this.#schedule(frame, 0, faults.rate);
+    if (!isRepairable(frame)) return this.#schedule(frame, 0, faults);
     if (random.chance(faults.drop)) {
       this.#counters.dropped++;
       return;
@@ -96,7 +96,7 @@ export class FaultPipe {
       delay = random.between(1, Math.max(1, faults.delayTime));
       this.#counters.delayed++;
     }
-    this.#schedule(frame, delay, faults.rate);
+    this.#schedule(frame, delay, faults);
     for (const held of [...this.#held]) {
       if (--held.passes <= 0) this.#release(held);
     }
@@ -115,16 +115,17 @@ export class FaultPipe {
 
   #release(held: Held): void {
     held.timer.cancel();
-    if (this.#held.delete(held)) this.#schedule(held.frame, 0, this.#options.switches().rate);
+    if (this.#held.delete(held)) this.#schedule(held.frame, 0, this.#options.switches());
   }
 
-  /** Delivers now, or queues behind what is late or what the rate has not let through yet. */
-  #schedule(frame: Frame, delay: number, rate: number): void {
-    if (delay === 0 && rate === 0 && this.#late.length === 0) return this.#options.deliver(frame);
+  /** Delivers now, or queues behind what is late, far away, or held back by the rate. */
+  #schedule(frame: Frame, delay: number, { rate, latency }: Switches): void {
+    const late = delay > 0 || rate > 0 || latency > 0 || this.#late.length > 0;
+    if (!late) return this.#options.deliver(frame);
     const now = this.#options.clock.monotonic();
     const cost = rate > 0 ? frame.bytes.byteLength / rate * 1000 : 0;
     this.#busyUntil = Math.max(now, this.#busyUntil) + delay + cost;
-    this.#late.push({ frame, at: this.#busyUntil });
+    this.#late.push({ frame, at: this.#busyUntil + latency });
     this.#waitingBytes += frame.bytes.byteLength;
     this.#arm();
   }
