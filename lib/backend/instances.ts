@@ -35,6 +35,8 @@ export interface Instances {
    * @throws AwsocksError `instance-…`, `agent-offline`, `aws-…`
    */
   take(options: TakeOptions): Promise<InstanceLease>;
+  /** Another instance, against which nothing speaks; undefined when there is none. */
+  beside(lease: InstanceLease): InstanceLease | undefined;
   /** Makes sure that there is one whose agent is online. @throws as {@linkcode take} does */
   prepare(signal: AbortSignal): Promise<void>;
   /** At the end: stops what this run has started, if that is wanted. */
@@ -43,6 +45,21 @@ export interface Instances {
 
 /** Failures after which an instance is looked for again. */
 const GONE = ["instance-not-found", "agent-offline"] as const;
+
+/** Failures that say nothing about the instance on which a session was to be. */
+const NOT_ITS_FAULT = [
+  "aborted",
+  "aws-throttled",
+  "aws-unavailable",
+  "aws-unreachable",
+  "backend-closed",
+  "credentials-expired",
+  "credentials-invalid",
+  "credentials-missing",
+  "ssh-key-invalid",
+  "ssh-key-missing",
+  "ssh-key-passphrase",
+] as const;
 
 /** The one instance that the user means. */
 export class OneInstance implements Instances {
@@ -61,6 +78,8 @@ export class OneInstance implements Instances {
       end: (error) => error !== undefined && this.#failed(error),
     };
   }
+
+  beside(): undefined {}
 
   async prepare(signal: AbortSignal): Promise<void> {
     this.#known = undefined;
@@ -129,6 +148,8 @@ export class InstanceGroup implements Instances {
   readonly #keeper: InstanceKeeper;
   readonly #members = new Map<string, Member>();
   #list: { readonly at: number; readonly ids: Promise<readonly string[]> } | undefined;
+  /** Ids as of the latest list. */
+  #known: readonly string[] = [];
   readonly #closing = new AbortController();
   #told = "";
 
@@ -147,6 +168,15 @@ export class InstanceGroup implements Instances {
     const instance = await this.#keeper.ready(signal);
     this.#list = undefined;
     return this.#lease(instance);
+  }
+
+  beside({ instance }: InstanceLease): InstanceLease | undefined {
+    const now = this.#options.clock.monotonic();
+    const ids = this.#known.filter((id) => {
+      const member = this.#member(id);
+      return id !== instance.id && member.avoidUntil <= now && !isSilent(member);
+    });
+    return ids.length > 0 ? this.#lease({ id: this.#best(ids), started: false }) : undefined;
   }
 
   async prepare(signal: AbortSignal): Promise<void> {
@@ -171,7 +201,7 @@ export class InstanceGroup implements Instances {
       },
       end: (error) => {
         if (!member.sessions.delete(session) || error === undefined) return;
-        if (isAboutDestination(error) || isAwsocksError(error, "aborted")) return;
+        if (isAboutDestination(error) || isAwsocksError(error, ...NOT_ITS_FAULT)) return;
         this.#list = undefined;
         member.avoidUntil = this.#options.clock.monotonic() + member.backoff.next();
         log.debug("Instance {instance} is avoided: {reason}", {
@@ -195,7 +225,7 @@ export class InstanceGroup implements Instances {
   #best(ids: readonly string[]): string {
     const now = this.#options.clock.monotonic();
     const rank = (member: Member): readonly number[] => [
-      Number([...member.sessions].some(({ silence }) => silence() >= SILENCE_LIMIT)),
+      Number(isSilent(member)),
       Math.max(0, member.avoidUntil - now),
       member.sessions.size,
     ];
@@ -217,7 +247,7 @@ export class InstanceGroup implements Instances {
         if (this.#list === list) this.#list = undefined;
       });
     }
-    const ids = await unlessAborted(this.#list.ids, signal);
+    const ids = this.#known = await unlessAborted(this.#list.ids, signal);
     for (const member of this.#members.values()) {
       if (member.sessions.size === 0 && !ids.includes(member.id)) this.#members.delete(member.id);
     }
@@ -230,9 +260,15 @@ export class InstanceGroup implements Instances {
       filters: { "tag:Name": [name], "instance-state-name": ["running"] },
     }, { signal });
     const running = instances.map(({ id }) => id).sort();
-    const online = await Promise.all(running.map((id) => this.#online(id, signal)));
-    const ids = running.filter((_, index) => online[index]);
+    const online = await Promise.allSettled(running.map((id) => this.#online(id, signal)));
+    const ids = running.filter((_, index) => {
+      const outcome = online[index]!;
+      return outcome.status === "fulfilled" && outcome.value;
+    });
     if (running.length > 0 && ids.length === 0) {
+      // One that could not be asked about is left out, unless that is all there is to say.
+      const failed = online.find((outcome) => outcome.status === "rejected");
+      if (failed) throw failed.reason;
       throw new AwsocksError(
         "agent-offline",
         `No SSM agent of the ${running.length} instances "${name}" in ${ec2.region} is connected`,
@@ -262,6 +298,10 @@ export class InstanceGroup implements Instances {
       name: this.#options.name,
     });
   }
+}
+
+function isSilent({ sessions }: Member): boolean {
+  return [...sessions].some(({ silence }) => silence() >= SILENCE_LIMIT);
 }
 
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -9,9 +9,10 @@ const { signal } = new AbortController();
 
 /** A group over instances of one name, whose states the test changes. */
 function group(
-  { states, offline = [], autoStart = false }: {
+  { states, offline = [], throttled = [], autoStart = false }: {
     states: Record<string, InstanceState>;
     offline?: string[];
+    throttled?: string[];
     autoStart?: boolean;
   },
 ) {
@@ -27,12 +28,14 @@ function group(
     ec2,
     ssm: {
       describeInstanceInformation: (instanceId) =>
-        Promise.resolve({
-          instanceId,
-          pingStatus: offline.includes(instanceId) ? "ConnectionLost" : "Online",
-          agentVersion: "3.3.1142.0",
-          platformName: "Linux",
-        }),
+        throttled.includes(instanceId)
+          ? Promise.reject(new AwsocksError("aws-throttled", "Too many requests"))
+          : Promise.resolve({
+            instanceId,
+            pingStatus: offline.includes(instanceId) ? "ConnectionLost" : "Online",
+            agentVersion: "3.3.1142.0",
+            platformName: "Linux",
+          }),
     },
   });
   const take = () => instances.take({ signal });
@@ -84,6 +87,33 @@ Deno.test("a session that is silent, and a destination that fails, are told apar
   assert.deepEqual(new Set(ids(next)), new Set([second.instance.id]));
   next[0]!.end(new AwsocksError("destination-refused", "Refused"));
   assert.equal((await take()).instance.id, second.instance.id);
+});
+
+Deno.test("a failure that is not the instance's does not count against it", async () => {
+  const { take } = group({ states: { a: "running", b: "running" } });
+  for (const code of ["credentials-expired", "aws-throttled", "ssh-key-missing"] as const) {
+    const lease = await take();
+    assert.equal(lease.instance.id, "a", code);
+    lease.end(new AwsocksError(code, "Not its fault"));
+  }
+});
+
+Deno.test("one instance that cannot be asked about does not keep the others from use", async () => {
+  const { take } = group({ states: { a: "running", b: "running" }, throttled: ["a"] });
+  assert.deepEqual(ids([await take(), await take()]), ["b", "b"]);
+  const all = group({ states: { a: "running" }, throttled: ["a"] });
+  await assert.rejects(all.take(), (error) => isAwsocksError(error, "aws-throttled"));
+});
+
+Deno.test("beside an instance there is another only if nothing speaks against that", async () => {
+  const { instances, take } = group({ states: { a: "running", b: "running" } });
+  const first = await take();
+  const second = instances.beside(first);
+  assert.equal(second?.instance.id, "b");
+  second!.end(new AwsocksError("agent-offline", "Gone"));
+  assert.equal(instances.beside(first), undefined);
+  const alone = group({ states: { a: "running" } });
+  assert.equal(alone.instances.beside(await alone.take()), undefined);
 });
 
 Deno.test("where none runs, one is started, and stopped at the end", async () => {
