@@ -35,8 +35,11 @@ export interface Instances {
    * @throws AwsocksError `instance-…`, `agent-offline`, `aws-…`
    */
   take(options: TakeOptions): Promise<InstanceLease>;
-  /** Another instance, against which nothing speaks; undefined when there is none. */
-  beside(lease: InstanceLease): InstanceLease | undefined;
+  /**
+   * Another instance, against which nothing speaks; undefined when there is none.
+   * @throws as {@linkcode take} does
+   */
+  beside(lease: InstanceLease, signal: AbortSignal): Promise<InstanceLease | undefined>;
   /** Makes sure that there is one whose agent is online. @throws as {@linkcode take} does */
   prepare(signal: AbortSignal): Promise<void>;
   /** At the end: stops what this run has started, if that is wanted. */
@@ -79,7 +82,9 @@ export class OneInstance implements Instances {
     };
   }
 
-  beside(): undefined {}
+  beside(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
 
   async prepare(signal: AbortSignal): Promise<void> {
     this.#known = undefined;
@@ -113,7 +118,7 @@ export class OneInstance implements Instances {
 }
 
 /** Milliseconds for which a list of the instances is taken for true. */
-const LIST_AGE = 10_000;
+const LIST_AGE = { usual: 10_000, doubt: 1000 };
 /** Milliseconds of a session's silence that speak against its instance. */
 const SILENCE_LIMIT = 2000;
 /** Milliseconds for which an instance is left alone after a failure; grows with each. */
@@ -148,8 +153,6 @@ export class InstanceGroup implements Instances {
   readonly #keeper: InstanceKeeper;
   readonly #members = new Map<string, Member>();
   #list: { readonly at: number; readonly ids: Promise<readonly string[]> } | undefined;
-  /** Ids as of the latest list. */
-  #known: readonly string[] = [];
   readonly #closing = new AbortController();
   #told = "";
 
@@ -162,7 +165,9 @@ export class InstanceGroup implements Instances {
   }
 
   async take({ signal }: TakeOptions): Promise<InstanceLease> {
-    const ids = await this.#running(signal);
+    let ids = await this.#running(signal);
+    // If all are in doubt, one may have come in their place.
+    if (!ids.some((id) => this.#isGood(id))) ids = await this.#running(signal, LIST_AGE.doubt);
     if (ids.length > 0) return this.#lease({ id: this.#best(ids), started: false });
     this.#keeper.forget(); // another one may be nearer to running by now
     const instance = await this.#keeper.ready(signal);
@@ -170,12 +175,12 @@ export class InstanceGroup implements Instances {
     return this.#lease(instance);
   }
 
-  beside({ instance }: InstanceLease): InstanceLease | undefined {
-    const now = this.#options.clock.monotonic();
-    const ids = this.#known.filter((id) => {
-      const member = this.#member(id);
-      return id !== instance.id && member.avoidUntil <= now && !isSilent(member);
-    });
+  async beside(
+    { instance }: InstanceLease,
+    signal: AbortSignal,
+  ): Promise<InstanceLease | undefined> {
+    const known = await this.#running(signal, LIST_AGE.doubt);
+    const ids = known.filter((id) => id !== instance.id && this.#isGood(id));
     return ids.length > 0 ? this.#lease({ id: this.#best(ids), started: false }) : undefined;
   }
 
@@ -221,6 +226,11 @@ export class InstanceGroup implements Instances {
     return member;
   }
 
+  #isGood(id: string): boolean {
+    const member = this.#member(id);
+    return member.avoidUntil <= this.#options.clock.monotonic() && !isSilent(member);
+  }
+
   /** The least avoided, then the least used. */
   #best(ids: readonly string[]): string {
     const now = this.#options.clock.monotonic();
@@ -238,16 +248,19 @@ export class InstanceGroup implements Instances {
   }
 
   /** Ids of the instances that run and whose agents are online. One question for all that ask at once. */
-  async #running(signal: AbortSignal): Promise<readonly string[]> {
+  async #running(
+    signal: AbortSignal,
+    maxAge: number = LIST_AGE.usual,
+  ): Promise<readonly string[]> {
     const now = this.#options.clock.monotonic();
-    if (!this.#list || now - this.#list.at >= LIST_AGE) {
+    if (!this.#list || now - this.#list.at >= maxAge) {
       const ids = this.#ask(this.#closing.signal); // others may wait for it too
       const list = this.#list = { at: now, ids };
       ids.catch(() => {
         if (this.#list === list) this.#list = undefined;
       });
     }
-    const ids = this.#known = await unlessAborted(this.#list.ids, signal);
+    const ids = await unlessAborted(this.#list.ids, signal);
     for (const member of this.#members.values()) {
       if (member.sessions.size === 0 && !ids.includes(member.id)) this.#members.delete(member.id);
     }

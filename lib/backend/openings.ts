@@ -11,7 +11,7 @@ import type { InstanceLease, Instances, TakeOptions } from "./instances.ts";
 
 const log = getLog("backend");
 
-/** Milliseconds until another instance is tried beside the first. A session comes up in one or two seconds. */
+/** Milliseconds until another instance is looked for. A session comes up in one or two seconds. */
 const PATIENCE = 3000;
 
 /** Failures of an instance, which another one need not share. */
@@ -71,7 +71,7 @@ export class Openings {
     const signal = AbortSignal.any([options.signal, late.signal]);
     const lease = await instances.take(options);
     const first = attempt(lease, opener, signal);
-    const spare = await this.#mayWait(first, signal) ? undefined : instances.beside(lease);
+    const spare = await this.#spare(lease, first, signal);
     if (!spare) return await first;
     log.debug("Instance {spare} is tried beside {instance}", {
       spare: spare.instance.id,
@@ -98,15 +98,32 @@ export class Openings {
     await Promise.all(this.#late);
   }
 
-  /** Resolves to true when the attempt is up, or its failure is not one of the instance. */
-  async #mayWait(attempt: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
+  /** Another instance once one is needed; undefined when the attempt has settled without. */
+  async #spare(
+    lease: InstanceLease,
+    attempt: Promise<unknown>,
+    signal: AbortSignal,
+  ): Promise<InstanceLease | undefined> {
+    const outcome = attempt.then(
+      () => "settled",
+      (error) => isAwsocksError(error, ...OF_INSTANCE) ? "failed" : "settled",
+    );
+    for (;;) {
+      const state = await this.#orSlow(outcome, signal);
+      if (state === "settled" || signal.aborted) return undefined;
+      // Who cannot be asked for another one has told already.
+      const spare = await this.#options.instances.beside(lease, signal).catch(() => undefined);
+      if (spare || state === "failed") return spare;
+    }
+  }
+
+  async #orSlow(outcome: Promise<string>, signal: AbortSignal): Promise<string> {
     const abort = new AbortController();
     const patience = this.#options.clock.sleep(PATIENCE, {
       signal: AbortSignal.any([signal, abort.signal]),
     });
-    const outcome = attempt.then(() => true, (error) => !isAwsocksError(error, ...OF_INSTANCE));
     try {
-      return await Promise.race([outcome, patience.then(() => false, () => true)]);
+      return await Promise.race([outcome, patience.then(() => "slow", () => "settled")]);
     } finally {
       abort.abort();
     }

@@ -108,12 +108,22 @@ Deno.test("one instance that cannot be asked about does not keep the others from
 Deno.test("beside an instance there is another only if nothing speaks against that", async () => {
   const { instances, take } = group({ states: { a: "running", b: "running" } });
   const first = await take();
-  const second = instances.beside(first);
+  const second = await instances.beside(first, signal);
   assert.equal(second?.instance.id, "b");
   second!.end(new AwsocksError("agent-offline", "Gone"));
-  assert.equal(instances.beside(first), undefined);
+  assert.equal(await instances.beside(first, signal), undefined);
   const alone = group({ states: { a: "running" } });
-  assert.equal(alone.instances.beside(await alone.take()), undefined);
+  assert.equal(await alone.instances.beside(await alone.take(), signal), undefined);
+});
+
+Deno.test("when all are in doubt, one that has come in their place is found at once", async () => {
+  const { take, clock, ec2 } = group({ states: { a: "running" } });
+  const lease = await take();
+  lease.serve({ silence: 2500 });
+  ec2.instances.push({ id: "b", state: "running", name: "web" });
+  assert.equal((await take()).instance.id, "a", "the list is of this second");
+  await clock.advance(1000);
+  assert.equal((await take()).instance.id, "b");
 });
 
 Deno.test("where none runs, one is started, and stopped at the end", async () => {

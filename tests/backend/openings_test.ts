@@ -24,7 +24,7 @@ function fixture(...ids: string[]) {
   };
   const instances: Instances = {
     take: () => Promise.resolve(lease(left.shift()!)),
-    beside: () => left.length > 0 ? lease(left.shift()!) : undefined,
+    beside: () => Promise.resolve(left.length > 0 ? lease(left.shift()!) : undefined),
     prepare: () => Promise.resolve(),
     release: () => Promise.resolve(),
   };
@@ -53,16 +53,8 @@ function fixture(...ids: string[]) {
       die: (error: Error) => closed.resolve(error),
     };
   };
-  return {
-    clock,
-    events,
-    attempts,
-    openings,
-    opening,
-    abort,
-    opened,
-    tick: () => clock.advance(0),
-  };
+  const tick = () => clock.advance(0);
+  return { clock, events, attempts, left, openings, opening, abort, opened, tick };
 }
 
 Deno.test("a session that comes up in time is the only one", async () => {
@@ -136,6 +128,16 @@ Deno.test("where there is no other, or both fail, the latest failure is told", a
   both.attempts.get("b")!.reject(new AwsocksError("agent-offline", "Not connected"));
   both.attempts.get("a")!.reject(new AwsocksError("session-handshake-failed", "No answer"));
   await assert.rejects(both.opening, (error) => isAwsocksError(error, "agent-offline"));
+});
+
+Deno.test("another instance that shows up while the first takes long is tried", async () => {
+  const { clock, attempts, left, opening, opened } = fixture("a");
+  await clock.advance(5000);
+  left.push("b");
+  await clock.advance(1000);
+  const b = opened("b");
+  attempts.get("b")!.resolve(b);
+  assert.equal(await opening, b);
 });
 
 Deno.test("an abort ends both attempts", async () => {
