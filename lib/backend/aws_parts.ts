@@ -86,7 +86,7 @@ export function createParts(
       openings.open({
         open: (instance, options) =>
           openPortSession(target, { session, instance, clock, ...options }),
-        silence: (port) => port.stalledFor,
+        silence: (port) => port.silence,
       }, { signal, known: true }),
     missingKey: ({ signal }) => logins.missing(signal),
     async openCarrier({ signal }) {
