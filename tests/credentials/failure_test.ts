@@ -305,7 +305,6 @@ Deno.test("failure of credentials: a container that refuses is reported as it is
   const url = `${server.url}/container`;
   const outcome = await loadInChild(
     home.env({ AWS_CONTAINER_CREDENTIALS_FULL_URI: url, AWS_EC2_METADATA_DISABLED: undefined }),
-    { metadataLimit: 100 },
   );
   assert.equal(outcome.error?.code, "credentials-invalid");
   assert.match(outcome.error?.message ?? "", new RegExp(`${url} failed: .*status: 403$`));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { deflateSync } from "node:zlib";
 import { type Conn, connPair, readAll, writeAll } from "../../lib/core/mod.ts";
 import { EventHub } from "../../lib/sandbox/events.ts";
 import { PAGE_TEXT } from "../../lib/sandbox/mod.ts";
@@ -243,6 +244,21 @@ siteTest("/bytes sends what /sha256 says, with the digest behind it", async (bro
   const chunked = await browser.fetch(`GET /bytes?size=${size}&seed=5 HTTP/1.1`);
   assert.ok(chunked.endsWith(`x-sha256: ${sha256Of(size, 5)}\r\n\r\n`));
 });
+
+siteTest(
+  "/log sends lines of text, the same ones again, that compress several times",
+  async (browser) => {
+    const fetchLog = async () => {
+      const answer = await browser.fetch(`GET /log?size=50000&seed=3 HTTP/1.0`);
+      return answer.slice(answer.indexOf("\r\n\r\n") + 4);
+    };
+    const log = await fetchLog();
+    assert.equal(log.length, 50_000);
+    assert.match(log, /^\S+Z (INFO |DEBUG|WARN |ERROR) web-\d .*\n/);
+    assert.ok(deflateSync(log).byteLength < 50_000 / 3);
+    assert.equal(await fetchLog(), log);
+  },
+);
 
 siteTest("a download waits for a client that does not read", async (browser) => {
   const conn = browser.connect(64 * 1024);

@@ -32,3 +32,28 @@ export function sha256Of(size: number, seed: number): string {
   for (const block of blocksOf(size, seed)) hash.update(block);
   return hash.digest("hex");
 }
+
+const LOG_BLOCK_BYTES = 16 * 1024;
+const LEVELS = ["INFO ", "INFO ", "INFO ", "DEBUG", "WARN ", "ERROR"];
+const PATHS = ["/api/orders", "/api/customers", "/static/app.js", "/health", "/api/search?q="];
+
+/** The first `size` bytes of a log such as a web server writes, in blocks: text that compresses well. */
+export function* logOf(size: number, seed: number): Generator<Uint8Array<ArrayBuffer>> {
+  const random = new Random(seed);
+  const encoder = new TextEncoder();
+  let time = Date.UTC(2025, 0, 1);
+  for (let left = size; left > 0;) {
+    let text = "";
+    while (text.length < LOG_BLOCK_BYTES) {
+      time += random.between(1, 400);
+      const level = LEVELS[random.between(0, LEVELS.length - 1)];
+      const path = PATHS[random.between(0, PATHS.length - 1)];
+      text += `${new Date(time).toISOString()} ${level} web-${random.between(1, 4)} ` +
+        `client=10.0.${random.between(0, 3)}.${random.between(1, 250)} "GET ${path}" ` +
+        `status=200 bytes=${random.between(100, 50_000)} request=${random.hex(8)}\n`;
+    }
+    const block = encoder.encode(text);
+    yield block.subarray(0, Math.min(left, block.byteLength));
+    left -= block.byteLength;
+  }
+}

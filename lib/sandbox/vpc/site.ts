@@ -7,6 +7,7 @@
  * | `/` | a small page with the host's name |
  * | `/bytes?size=N&seed=S` | N bytes that can be made again, `x-sha256` as a trailer |
  * | `/sha256?size=N&seed=S` | their digest |
+ * | `/log?size=N&seed=S` | N bytes of a web server's log |
  * | `/upload?wait=MS` | PUT or POST: answers `{bytes, sha256}`; reads nothing for so long first |
  * | `/headers` | the request as JSON |
  * | `/slow?ms=N` | answers after N milliseconds |
@@ -24,7 +25,7 @@ import type * as ws from "ws";
 import { type Clock, type Conn, getLog } from "../../core/mod.ts";
 import { duplexFromConn } from "../../core/node_stream.ts";
 import type { EventHub } from "../events.ts";
-import { blocksOf, sha256Of } from "./bytes.ts";
+import { blocksOf, logOf, sha256Of } from "./bytes.ts";
 import { type HttpRequest, type HttpResponse, serveHttp, type Upgrade } from "./http.ts";
 import { page } from "./page.ts";
 
@@ -93,6 +94,11 @@ export class Site {
     ["/sha256", (_request, query) => {
       const { size, seed } = streamOf(query);
       return Promise.resolve(text(200, sha256Of(size, seed)));
+    }],
+    ["/log", (_request, query) => {
+      const { size, seed } = streamOf(query);
+      const headers = { "content-type": "text/plain; charset=utf-8" };
+      return Promise.resolve({ status: 200, headers, body: logOf(size, seed) });
     }],
     ["/upload", async ({ body }, query) => {
       const wait = numberOf(query, "wait", 0, MAX_SLOW_MS);

@@ -1,0 +1,82 @@
+/**
+ * The route `direct` beside other SOCKS servers: nothing of AWS in it.
+ *
+ * @module
+ */
+
+import type { Bench, Sides } from "./harness.ts";
+import { connectionsPerSecond, flow } from "./load.ts";
+import {
+  dante,
+  directProxy,
+  microsocks,
+  needDante,
+  needMicrosocks,
+  type Proxy,
+  startServer,
+} from "./programs.ts";
+
+type Server = Awaited<ReturnType<typeof startServer>>;
+
+/** Ours and another one, with a destination. */
+async function beside(
+  other: () => Promise<Proxy>,
+  use: (proxy: Proxy, server: Server) => Promise<number>,
+  note?: (server: Server) => Promise<string>,
+): Promise<Sides> {
+  const all = await Promise.all([directProxy(), other(), startServer()]);
+  const [ours, theirs, server] = all;
+  const remark = await note?.(server);
+  return {
+    figure: () => use(ours, server),
+    baseline: () => use(theirs, server),
+    ...(remark && { note: () => remark }),
+    [Symbol.asyncDispose]: async () => {
+      for (const each of all) await each[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const FLOW_MS = 1500;
+const bulk = ({ address }: Proxy, { source }: Server) => flow(address, source, 4, FLOW_MS);
+
+const CONNECTIONS = { parallel: 50, total: 4000 };
+
+/** The benchmarks of this file. */
+export const DIRECT: readonly Bench[] = [
+  {
+    name: "direct, 4 downloads",
+    unit: "MB/s",
+    baseline: "microsocks",
+    goal: { atLeast: 2 },
+    rounds: 5,
+    missing: needMicrosocks,
+    open: () => beside(microsocks, bulk),
+  },
+  {
+    name: "direct, 4 downloads beside Dante's",
+    unit: "MB/s",
+    baseline: "Dante",
+    goal: { atLeast: 1 },
+    rounds: 5,
+    missing: needDante,
+    open: () => beside(dante, bulk),
+  },
+  {
+    name: "direct, connections of 50 clients",
+    unit: "a second",
+    baseline: "microsocks",
+    goal: { atLeast: 0.9 },
+    rounds: 7,
+    missing: needMicrosocks,
+    open: () =>
+      beside(
+        microsocks,
+        ({ address }, { echo }) => connectionsPerSecond(address, echo, CONNECTIONS),
+        async ({ echo }) => {
+          const alone = await connectionsPerSecond(undefined, echo, CONNECTIONS);
+          return `without a proxy the clients make ${alone.toFixed(0)} a second`;
+        },
+      ),
+  },
+];

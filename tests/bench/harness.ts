@@ -1,0 +1,98 @@
+/**
+ * Benchmarks that say how much faster or slower something is than something else: both are measured in
+ * turn in one run, so that what the machine does meanwhile meets both.
+ *
+ * @module
+ */
+
+/** A comparison. */
+export interface Bench {
+  /** Of the row; also what `--filter` looks at. */
+  readonly name: string;
+  readonly unit: string;
+  /** What the figure stands beside. */
+  readonly baseline: string;
+  /** The ratio of figure and baseline that is wanted; absent: for information. */
+  readonly goal?: Goal;
+  /** Measurements of each side; the medians count. */
+  readonly rounds: number;
+  /** What is missing here and how to get it; empty when it can run. */
+  readonly missing?: () => Promise<string>;
+  /** Sets both sides up. */
+  readonly open: () => Promise<Sides>;
+}
+
+/** The two sides of a comparison. */
+export interface Sides extends AsyncDisposable {
+  readonly figure: () => Promise<number>;
+  readonly baseline: () => Promise<number>;
+  /** A remark for below the table, asked for at the end. */
+  readonly note?: () => string;
+}
+
+/** A bound of a ratio. */
+export type Goal = { readonly atLeast: number } | { readonly atMost: number };
+
+/** What came of a comparison. */
+export interface Result {
+  readonly name: string;
+  readonly unit: string;
+  readonly baseline: string;
+  readonly goal?: Goal;
+  /** Medians, and every measurement. */
+  readonly figure: Series;
+  readonly against: Series;
+  /** `figure` by `against`. */
+  readonly ratio: number;
+  readonly note?: string;
+}
+
+/** Measurements and their median. */
+export interface Series {
+  readonly median: number;
+  readonly all: readonly number[];
+}
+
+/** The middle one, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** The value below which `share` of all lie. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+/** True when there is no goal or it is met. */
+export function meetsGoal({ ratio, goal }: Pick<Result, "ratio" | "goal">): boolean {
+  if (!goal) return true;
+  return "atLeast" in goal ? ratio >= goal.atLeast : ratio <= goal.atMost;
+}
+
+/** Measures both sides in turn, each first in every other round. */
+export async function measure(bench: Bench, rounds = bench.rounds): Promise<Result> {
+  await using sides = await bench.open();
+  const figures: number[] = [];
+  const baselines: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    if (round % 2 === 1) baselines.push(await sides.baseline());
+    figures.push(await sides.figure());
+    if (round % 2 === 0) baselines.push(await sides.baseline());
+  }
+  const figure = { median: median(figures), all: figures };
+  const against = { median: median(baselines), all: baselines };
+  const note = sides.note?.();
+  return {
+    name: bench.name,
+    unit: bench.unit,
+    baseline: bench.baseline,
+    ...(bench.goal && { goal: bench.goal }),
+    figure,
+    against,
+    ratio: figure.median / against.median,
+    ...(note && { note }),
+  };
+}

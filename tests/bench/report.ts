@@ -1,0 +1,93 @@
+/**
+ * What came of a run, for people and for programs.
+ *
+ * @module
+ */
+
+import { cpus, release, totalmem, type } from "node:os";
+import { type Goal, meetsGoal, type Result } from "./harness.ts";
+
+/** A benchmark that did not run. */
+export interface Skipped {
+  readonly name: string;
+  /** What is missing, or what went wrong. */
+  readonly why: string;
+}
+
+/** A whole run; what `--json` writes. */
+export interface Run {
+  /** UTC, ISO 8601. */
+  readonly date: string;
+  readonly machine: string;
+  readonly results: readonly Result[];
+  readonly skipped: readonly Skipped[];
+}
+
+/** The machine in one line. */
+export function machineName(): string {
+  const all = cpus();
+  const memory = `${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
+  const model = all[0]?.model.trim() || "unknown processor";
+  return `${all.length} × ${model}, ${memory}, ${type()} ${release()}, Deno ${Deno.version.deno}`;
+}
+
+/** Three digits that count. */
+export function shortNumber(value: number): string {
+  if (value >= 1000) return Math.round(value).toLocaleString("en-US");
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** `≥ 3.5`, or nothing. */
+export function goalText(goal: Goal | undefined): string {
+  if (!goal) return "";
+  return "atLeast" in goal ? `≥ ${goal.atLeast}` : `≤ ${goal.atMost}`;
+}
+
+const HEAD = ["", "figure", "beside", "", "ratio", "goal", ""];
+
+function rowOf(result: Result): string[] {
+  const { name, unit, baseline, figure, against, ratio, goal } = result;
+  return [
+    name,
+    `${shortNumber(figure.median)} ${unit}`,
+    `${shortNumber(against.median)} ${unit}`,
+    baseline,
+    shortNumber(ratio),
+    goalText(goal),
+    goal ? meetsGoal(result) ? "met" : "MISSED" : "",
+  ];
+}
+
+/** The table for a terminal. */
+export function tableText(run: Run): string {
+  const rows = [HEAD, ...run.results.map(rowOf)];
+  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const right = [1, 2, 4];
+  const lines = rows.map((row) =>
+    row.map((cell, column) =>
+      right.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)
+    ).join("  ").trimEnd()
+  );
+  return [run.machine, "", ...lines, ...remarks(run), ""].join("\n");
+}
+
+function remarks({ results, skipped }: Run): string[] {
+  const notes = results.filter(({ note }) => note).map(({ name, note }) => `${name}: ${note}`);
+  const left = skipped.map(({ name, why }) => `${name}: not run, ${why}`);
+  const all = [...notes, ...left];
+  return all.length > 0 ? ["", ...all] : [];
+}
+
+/** The same in Markdown, for docs/performance.md. */
+export function tableMarkdown(run: Run): string {
+  const head = ["", "figure", "beside", "of", "ratio", "goal"];
+  const rows = run.results.map((result) => {
+    const [name, figure, against, baseline, ratio, goal, met] = rowOf(result);
+    const verdict = met === "MISSED" ? `${goal} (missed)` : goal!;
+    return [name!, figure!, against!, baseline!, ratio!, verdict];
+  });
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(["---", "--:", "--:", "---", "--:", "---"]), ...rows.map(line)].join(
+    "\n",
+  );
+}
