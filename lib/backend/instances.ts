@@ -36,10 +36,14 @@ export interface Instances {
    */
   take(options: TakeOptions): Promise<InstanceLease>;
   /**
-   * Another instance, against which nothing speaks; undefined when there is none.
+   * Another instance, against which nothing speaks; undefined when there is none. With `again`, any will
+   * do where there is none, if need be the same: it may have been started anew meanwhile.
    * @throws as {@linkcode take} does
    */
-  beside(lease: InstanceLease, signal: AbortSignal): Promise<InstanceLease | undefined>;
+  beside(
+    lease: InstanceLease,
+    options: { readonly signal: AbortSignal; readonly again: boolean },
+  ): Promise<InstanceLease | undefined>;
   /** Makes sure that there is one whose agent is online. @throws as {@linkcode take} does */
   prepare(signal: AbortSignal): Promise<void>;
   /** At the end: stops what this run has started, if that is wanted. */
@@ -177,11 +181,13 @@ export class InstanceGroup implements Instances {
 
   async beside(
     { instance }: InstanceLease,
-    signal: AbortSignal,
+    { signal, again }: { readonly signal: AbortSignal; readonly again: boolean },
   ): Promise<InstanceLease | undefined> {
     const known = await this.#running(signal, LIST_AGE.doubt);
-    const ids = known.filter((id) => id !== instance.id && this.#isGood(id));
-    return ids.length > 0 ? this.#lease({ id: this.#best(ids), started: false }) : undefined;
+    const others = known.filter((id) => id !== instance.id);
+    const good = others.filter((id) => this.#isGood(id));
+    const [ids] = [good, ...(again ? [others, known] : [])].filter(({ length }) => length > 0);
+    return ids && this.#lease({ id: this.#best(ids), started: false });
   }
 
   async prepare(signal: AbortSignal): Promise<void> {

@@ -62,7 +62,8 @@ export class Openings {
 
   /**
    * Opens something on the best instance; on another one too when the first fails, or does not come up
-   * within three seconds. The first to come up is the result, the other is ended.
+   * within three seconds; after six seconds on any that AWS calls online, be it the same. The first to
+   * come up is the result, the other is ended.
    * @throws AwsocksError what finding an instance, or the latest attempt, has thrown
    */
   async open<T extends Opened>(opener: Opener<T>, options: TakeOptions): Promise<T> {
@@ -84,7 +85,7 @@ export class Openings {
         second.then((opened) => [second, opened] as const),
       ]);
       if (winner === first) spare.end();
-      else lease.end(tookLong(lease));
+      else lease.end(spare.instance.id === lease.instance.id ? undefined : tookLong(lease));
       late.abort(new AwsocksError("aborted", "Another instance was faster"));
       this.#discard(winner === first ? second : first);
       return opened;
@@ -108,11 +109,13 @@ export class Openings {
       () => "settled",
       (error) => isAwsocksError(error, ...OF_INSTANCE) ? "failed" : "settled",
     );
-    for (;;) {
+    for (let look = 1;; look++) {
       const state = await this.#orSlow(outcome, signal);
       if (state === "settled" || signal.aborted) return undefined;
       // Who cannot be asked for another one has told already.
-      const spare = await this.#options.instances.beside(lease, signal).catch(() => undefined);
+      const again = state === "slow" && look > 1;
+      const spare = await this.#options.instances.beside(lease, { signal, again })
+        .catch(() => undefined);
       if (spare || state === "failed") return spare;
     }
   }

@@ -108,12 +108,20 @@ Deno.test("one instance that cannot be asked about does not keep the others from
 Deno.test("beside an instance there is another only if nothing speaks against that", async () => {
   const { instances, take } = group({ states: { a: "running", b: "running" } });
   const first = await take();
-  const second = await instances.beside(first, signal);
+  const second = await instances.beside(first, { signal, again: false });
   assert.equal(second?.instance.id, "b");
   second!.end(new AwsocksError("agent-offline", "Gone"));
-  assert.equal(await instances.beside(first, signal), undefined);
+  assert.equal(await instances.beside(first, { signal, again: false }), undefined);
+  const doubtful = await instances.beside(first, { signal, again: true });
+  assert.equal(doubtful?.instance.id, "b");
   const alone = group({ states: { a: "running" } });
-  assert.equal(await alone.instances.beside(await alone.take(), signal), undefined);
+  const lonely = await alone.take();
+  assert.equal(await alone.instances.beside(lonely, { signal, again: false }), undefined);
+  const again = await alone.instances.beside(lonely, { signal, again: true });
+  assert.equal(again?.instance.id, "a");
+  alone.ec2.instances[0]!.state = "stopped";
+  await alone.clock.advance(1000);
+  assert.equal(await alone.instances.beside(lonely, { signal, again: true }), undefined);
 });
 
 Deno.test("when all are in doubt, one that has come in their place is found at once", async () => {

@@ -10,6 +10,8 @@ function fixture(...ids: string[]) {
   const events: string[] = [];
   const attempts = new Map<string, PromiseWithResolvers<Opened> & { signal: AbortSignal }>();
   const left = [...ids];
+  /** Whether the same instance would have done, each time another one was asked for. */
+  const asked: boolean[] = [];
   const lease = (id: string): InstanceLease => {
     let over = false;
     return {
@@ -24,7 +26,10 @@ function fixture(...ids: string[]) {
   };
   const instances: Instances = {
     take: () => Promise.resolve(lease(left.shift()!)),
-    beside: () => Promise.resolve(left.length > 0 ? lease(left.shift()!) : undefined),
+    beside: (_lease, { again }) => {
+      asked.push(again);
+      return Promise.resolve(left.length > 0 ? lease(left.shift()!) : undefined);
+    },
     prepare: () => Promise.resolve(),
     release: () => Promise.resolve(),
   };
@@ -54,7 +59,7 @@ function fixture(...ids: string[]) {
     };
   };
   const tick = () => clock.advance(0);
-  return { clock, events, attempts, left, openings, opening, abort, opened, tick };
+  return { clock, events, attempts, left, asked, openings, opening, abort, opened, tick };
 }
 
 Deno.test("a session that comes up in time is the only one", async () => {
@@ -131,13 +136,15 @@ Deno.test("where there is no other, or both fail, the latest failure is told", a
 });
 
 Deno.test("another instance that shows up while the first takes long is tried", async () => {
-  const { clock, attempts, left, opening, opened } = fixture("a");
+  const { clock, attempts, asked, left, opening, opened } = fixture("a");
   await clock.advance(5000);
+  assert.deepEqual(asked, [false]);
   left.push("b");
   await clock.advance(1000);
   const b = opened("b");
   attempts.get("b")!.resolve(b);
   assert.equal(await opening, b);
+  assert.deepEqual(asked, [false, true]);
 });
 
 Deno.test("an abort ends both attempts", async () => {

@@ -70,7 +70,6 @@ export class GatewaySession {
   };
   #worker: AgentWorker | undefined;
   #agentConnected = false;
-  /** Its machine is down: it does not come any more. */
   #agentKilled = false;
   #client: ClientSocket | undefined;
   #kept: Frame[] = [];
@@ -223,7 +222,7 @@ export class GatewaySession {
     this.#toAgent.clear();
     this.#publish(MessageType.PausePublication);
     this.#after(this.#options.random.between(...AGENT_RECONNECT_MS), () => {
-      if (this.#agentKilled) return;
+      if (this.#agentKilled) return; // its machine has gone down meanwhile
       this.#agentConnected = true;
       this.#worker?.reconnected();
       if (this.#client) this.#publish(MessageType.StartPublication);
@@ -277,7 +276,7 @@ export class GatewaySession {
     if (this.#ended || this.#agentKilled) return;
     const { createWorker, events } = this.#options;
     this.#agentConnected = true;
-    this.#worker = createWorker({
+    const worker = this.#worker = createWorker({
       transmit: (frame) => this.#fromAgent(frame),
       onDrain: () => this.#releaseClient(),
       onHandshake: (clientVersion) => {
@@ -289,7 +288,6 @@ export class GatewaySession {
       },
     });
     if (this.#client) this.#publish(MessageType.StartPublication);
-    const worker = this.#worker;
     // A worker that was killed ends too, but has no way left to tell the gateway.
     worker.run().then(({ output, crashed }) => {
       if (crashed) this.killAgent();
