@@ -122,6 +122,8 @@ Deno.test("a start meets an instance that AWS calls online and that is not", asy
   const took = await timedPage(stack);
   console.log(`first page after ${took.toFixed(0)} ms`);
   assert.ok(took < FAILOVER_LIMIT, `${took} ms for the first page`);
+  await stack.stop();
+  assert.deepEqual(stack.sandbox.sessions().filter(({ live }) => live), []);
 });
 
 Deno.test("both instances fall silent, and the one that comes in their place is found", async () => {
