@@ -12,6 +12,7 @@ import { SsmClient } from "../ssm/client.ts";
 import { createSocketConnector } from "../ssm/mod.ts";
 import { type AwsBackendOptions, isGroup, type Parts, type SshServer } from "./aws_backend.ts";
 import { InstanceGroup, type Instances, OneInstance } from "./instances.ts";
+import { Openings } from "./openings.ts";
 import { openPortSession } from "./port_session.ts";
 import { Logins } from "./login.ts";
 import { openSshCarrier } from "./ssh_carrier.ts";
@@ -49,6 +50,7 @@ export function createParts(
   const instances: Instances = isGroup(settings)
     ? new InstanceGroup({ ...about, name: name! })
     : new OneInstance({ ...about, instanceId, name, choose: prompts.chooseInstance });
+  const openings = new Openings({ instances, clock });
   const connect = createSocketConnector({
     credentials: credentials.source,
     signUpgrade: aws.signUpgrade,
@@ -80,51 +82,41 @@ export function createParts(
   const session = { service: ssm, connect, clock, disruptions: options.disruptions };
   return {
     prepare: ({ signal }) => instances.prepare(signal),
-    async openPort(target, { signal }) {
-      const lease = await instances.take({ signal, known: true });
-      try {
-        const { instance } = lease;
-        const port = await openPortSession(target, { session, instance, clock, signal });
-        lease.serve({
-          get silence() {
-            return port.stalledFor;
-          },
-        });
-        void port.closed.then((reason) => lease.end(reason));
-        return port;
-      } catch (error) {
-        lease.end(error);
-        throw error;
-      }
-    },
+    openPort: (target, { signal }) =>
+      openings.open({
+        open: (instance, options) =>
+          openPortSession(target, { session, instance, clock, ...options }),
+        silence: (port) => port.silence,
+      }, { signal, known: true }),
     missingKey: ({ signal }) => logins.missing(signal),
     async openCarrier({ signal }) {
       // Before anything is started at AWS: a missing key is the cheaper failure.
       const login = await logins.prepare(signal);
-      const lease = await instances.take({ signal });
-      const { instance } = lease;
       try {
-        const carrier = await openSshCarrier({
-          session,
-          instance,
-          port: settings.remotePort,
-          user: settings.sshUser,
-          identities: () => login.identities(instance.id, { signal }),
-          hostKeys: hostKeys({ instanceId: instance.id, port: settings.remotePort }),
-          compression: settings.compression,
-          clock,
-          signal,
-        });
-        lease.serve(carrier);
-        void carrier.closed.then((reason) => lease.end(reason));
-        return carrier;
+        return await openings.open({
+          open: (instance, options) =>
+            openSshCarrier({
+              session,
+              instance,
+              port: settings.remotePort,
+              user: settings.sshUser,
+              identities: () => login.identities(instance.id, options),
+              hostKeys: hostKeys({ instanceId: instance.id, port: settings.remotePort }),
+              compression: settings.compression,
+              clock,
+              ...options,
+            }),
+          silence: (carrier) => carrier.silence,
+        }, { signal });
       } catch (error) {
-        lease.end(error);
         // What the user may mend while we run is looked at anew.
         if (isAwsocksError(error, "ssh-auth-failed", "ssh-key-passphrase")) logins.forget();
         throw login.explain(error);
       }
     },
-    close: () => instances.release(),
+    async close() {
+      await openings.settled();
+      await instances.release();
+    },
   };
 }

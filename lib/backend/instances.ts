@@ -35,6 +35,15 @@ export interface Instances {
    * @throws AwsocksError `instance-…`, `agent-offline`, `aws-…`
    */
   take(options: TakeOptions): Promise<InstanceLease>;
+  /**
+   * Another instance, against which nothing speaks; undefined when there is none. With `again`, any will
+   * do where there is none, if need be the same: it may have been started anew meanwhile.
+   * @throws as {@linkcode take} does
+   */
+  beside(
+    lease: InstanceLease,
+    options: { readonly signal: AbortSignal; readonly again: boolean },
+  ): Promise<InstanceLease | undefined>;
   /** Makes sure that there is one whose agent is online. @throws as {@linkcode take} does */
   prepare(signal: AbortSignal): Promise<void>;
   /** At the end: stops what this run has started, if that is wanted. */
@@ -43,6 +52,21 @@ export interface Instances {
 
 /** Failures after which an instance is looked for again. */
 const GONE = ["instance-not-found", "agent-offline"] as const;
+
+/** Failures that say nothing about the instance on which a session was to be. */
+const NOT_ITS_FAULT = [
+  "aborted",
+  "aws-throttled",
+  "aws-unavailable",
+  "aws-unreachable",
+  "backend-closed",
+  "credentials-expired",
+  "credentials-invalid",
+  "credentials-missing",
+  "ssh-key-invalid",
+  "ssh-key-missing",
+  "ssh-key-passphrase",
+] as const;
 
 /** The one instance that the user means. */
 export class OneInstance implements Instances {
@@ -60,6 +84,10 @@ export class OneInstance implements Instances {
       serve: () => {},
       end: (error) => error !== undefined && this.#failed(error),
     };
+  }
+
+  beside(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   async prepare(signal: AbortSignal): Promise<void> {
@@ -94,7 +122,7 @@ export class OneInstance implements Instances {
 }
 
 /** Milliseconds for which a list of the instances is taken for true. */
-const LIST_AGE = 10_000;
+const LIST_AGE = { usual: 10_000, doubt: 1000 };
 /** Milliseconds of a session's silence that speak against its instance. */
 const SILENCE_LIMIT = 2000;
 /** Milliseconds for which an instance is left alone after a failure; grows with each. */
@@ -141,12 +169,25 @@ export class InstanceGroup implements Instances {
   }
 
   async take({ signal }: TakeOptions): Promise<InstanceLease> {
-    const ids = await this.#running(signal);
+    let ids = await this.#running(signal);
+    // If all are in doubt, one may have come in their place.
+    if (!ids.some((id) => this.#isGood(id))) ids = await this.#running(signal, LIST_AGE.doubt);
     if (ids.length > 0) return this.#lease({ id: this.#best(ids), started: false });
     this.#keeper.forget(); // another one may be nearer to running by now
     const instance = await this.#keeper.ready(signal);
     this.#list = undefined;
     return this.#lease(instance);
+  }
+
+  async beside(
+    { instance }: InstanceLease,
+    { signal, again }: { readonly signal: AbortSignal; readonly again: boolean },
+  ): Promise<InstanceLease | undefined> {
+    const known = await this.#running(signal, LIST_AGE.doubt);
+    const others = known.filter((id) => id !== instance.id);
+    const good = others.filter((id) => this.#isGood(id));
+    const [ids] = [good, ...(again ? [others, known] : [])].filter(({ length }) => length > 0);
+    return ids && this.#lease({ id: this.#best(ids), started: false });
   }
 
   async prepare(signal: AbortSignal): Promise<void> {
@@ -171,7 +212,7 @@ export class InstanceGroup implements Instances {
       },
       end: (error) => {
         if (!member.sessions.delete(session) || error === undefined) return;
-        if (isAboutDestination(error) || isAwsocksError(error, "aborted")) return;
+        if (isAboutDestination(error) || isAwsocksError(error, ...NOT_ITS_FAULT)) return;
         this.#list = undefined;
         member.avoidUntil = this.#options.clock.monotonic() + member.backoff.next();
         log.debug("Instance {instance} is avoided: {reason}", {
@@ -191,11 +232,16 @@ export class InstanceGroup implements Instances {
     return member;
   }
 
+  #isGood(id: string): boolean {
+    const member = this.#member(id);
+    return member.avoidUntil <= this.#options.clock.monotonic() && !isSilent(member);
+  }
+
   /** The least avoided, then the least used. */
   #best(ids: readonly string[]): string {
     const now = this.#options.clock.monotonic();
     const rank = (member: Member): readonly number[] => [
-      Number([...member.sessions].some(({ silence }) => silence() >= SILENCE_LIMIT)),
+      Number(isSilent(member)),
       Math.max(0, member.avoidUntil - now),
       member.sessions.size,
     ];
@@ -208,9 +254,12 @@ export class InstanceGroup implements Instances {
   }
 
   /** Ids of the instances that run and whose agents are online. One question for all that ask at once. */
-  async #running(signal: AbortSignal): Promise<readonly string[]> {
+  async #running(
+    signal: AbortSignal,
+    maxAge: number = LIST_AGE.usual,
+  ): Promise<readonly string[]> {
     const now = this.#options.clock.monotonic();
-    if (!this.#list || now - this.#list.at >= LIST_AGE) {
+    if (!this.#list || now - this.#list.at >= maxAge) {
       const ids = this.#ask(this.#closing.signal); // others may wait for it too
       const list = this.#list = { at: now, ids };
       ids.catch(() => {
@@ -230,9 +279,15 @@ export class InstanceGroup implements Instances {
       filters: { "tag:Name": [name], "instance-state-name": ["running"] },
     }, { signal });
     const running = instances.map(({ id }) => id).sort();
-    const online = await Promise.all(running.map((id) => this.#online(id, signal)));
-    const ids = running.filter((_, index) => online[index]);
+    const online = await Promise.allSettled(running.map((id) => this.#online(id, signal)));
+    const ids = running.filter((_, index) => {
+      const outcome = online[index]!;
+      return outcome.status === "fulfilled" && outcome.value;
+    });
     if (running.length > 0 && ids.length === 0) {
+      // One that could not be asked about is left out, unless that is all there is to say.
+      const failed = online.find((outcome) => outcome.status === "rejected");
+      if (failed) throw failed.reason;
       throw new AwsocksError(
         "agent-offline",
         `No SSM agent of the ${running.length} instances "${name}" in ${ec2.region} is connected`,
@@ -262,6 +317,10 @@ export class InstanceGroup implements Instances {
       name: this.#options.name,
     });
   }
+}
+
+function isSilent({ sessions }: Member): boolean {
+  return [...sessions].some(({ silence }) => silence() >= SILENCE_LIMIT);
 }
 
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

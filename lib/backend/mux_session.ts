@@ -141,11 +141,16 @@ export class MuxSession implements PortSession {
   }
 
   get healthy(): boolean {
-    return this.open && this.stalledFor < STALLED_AFTER;
+    return this.open && !this.#standsStill;
   }
 
   get stalledFor(): number {
     return this.#progress.stalledFor;
+  }
+
+  get silence(): number {
+    const { connected, stats } = this.#options.session;
+    return connected && !this.#poolMayBeFull() ? Math.max(this.stalledFor, stats.silence) : 0;
   }
 
   reserve(): void {
@@ -244,10 +249,15 @@ export class MuxSession implements PortSession {
     }
   }
 
+  /** The agent takes nothing, or is said not to be there. */
+  get #standsStill(): boolean {
+    return Math.max(this.stalledFor, this.silence) >= STALLED_AFTER;
+  }
+
   /** Rejects once the session stands still. */
   async #standstill(signal: AbortSignal): Promise<never> {
     const { clock, target } = this.#options;
-    while (this.stalledFor < STALLED_AFTER) await clock.sleep(STALLED_AFTER / 4, { signal });
+    while (!this.#standsStill) await clock.sleep(STALLED_AFTER / 4, { signal });
     if (!this.#poolMayBeFull()) throw this.#silent();
     throw new AwsocksError(
       "destination-timeout",
@@ -335,7 +345,7 @@ export class MuxSession implements PortSession {
   }
 
   #silent(): AwsocksError {
-    const seconds = Math.round(this.stalledFor / 1000);
+    const seconds = Math.round(Math.max(this.stalledFor, this.silence) / 1000);
     return new AwsocksError("session-lost", `The SSM agent has taken nothing for ${seconds} s`, {
       facts: { sessionId: this.name },
     });

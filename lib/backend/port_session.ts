@@ -42,6 +42,8 @@ export interface PortSession {
   readonly healthy: boolean;
   /** Milliseconds for which the agent has taken nothing of what is under way; 0 while it does. */
   readonly stalledFor: number;
+  /** Milliseconds for which the agent seems to have gone; 0 if a destination may be why it stands still. */
+  readonly silence: number;
   /** Resolves when it has ended, with the reason if it was a failure; never rejects. */
   readonly closed: Promise<AwsocksError | undefined>;
   /** Counts a connection before it is dialled, so that others see it. */

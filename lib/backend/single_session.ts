@@ -32,6 +32,7 @@ export interface SingleSessionOptions {
 /** A session of one connection. */
 export class SingleSession implements PortSession {
   readonly stalledFor = 0;
+  readonly silence = 0;
   readonly closed: Promise<AwsocksError | undefined>;
   readonly #options: SingleSessionOptions;
   readonly #openedAt: number;

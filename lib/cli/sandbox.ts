@@ -56,7 +56,9 @@ export async function openSandbox(app: App, request: SandboxRequest = {}): Promi
     env: { ...withoutAws(app.terminal.env), ...sandbox.env },
     fill: (values) => ({
       ...(values["instance-id"] === undefined && values["name"] === undefined
-        ? { "instance-id": sandbox.instanceId }
+        ? values["instances"] === "all"
+          ? { "name": sandbox.name }
+          : { "instance-id": sandbox.instanceId }
         : {}),
       "region": sandbox.region,
       "ssh-user": sandbox.sshUser,

@@ -6,7 +6,16 @@
 
 import { distance } from "fastest-levenshtein";
 import { AwsocksError } from "../core/mod.ts";
-import type { CutEvery, SandboxOptions, Switches } from "./options.ts";
+import {
+  type CutEvery,
+  DEFAULT_INSTANCES,
+  type InstanceSpec,
+  type SandboxOptions,
+  type Switches,
+} from "./options.ts";
+
+/** As many as have an address of their own. */
+const MAX_INSTANCES = 200;
 
 /** A flag as help texts show it. */
 export interface SandboxFlag {
@@ -124,6 +133,14 @@ const cutEvery: readonly [string, Parse<CutEvery>] = ["SIZE|TIME|Nmsg", (text) =
   throw new RangeError("a size, a time or a number of messages such as 2MB, 30s or 500msg");
 }];
 
+const group: readonly [string, Parse<readonly InstanceSpec[]>] = ["N", (text) => {
+  const size = count[1](text);
+  if (size < 1 || size > MAX_INSTANCES) {
+    throw new RangeError(`a whole number from 1 to ${MAX_INSTANCES}`);
+  }
+  return Array.from({ length: size }, () => ({ name: DEFAULT_INSTANCES[0]!.name }));
+}];
+
 const word: readonly [string, Parse<string>] = ["TEXT", (text) => {
   return matched(text, /^\S+$/, "a word")[0];
 }];
@@ -185,6 +202,7 @@ const FLAGS: readonly Flag[] = [
   toggle("throttle", "throttle", probability, "API calls answered with a throttling error"),
   toggle("upgrade-errors", "upgradeErrors", count, "upgrades answered with an HTML page"),
   option("seed", "seed", count, "makes ids and faults repeat"),
+  option("instances", "instances", group, "so many running ones with one Name tag, no others"),
   option("port", "port", count, "port of the API"),
   option("region", "region", word, "region of the account"),
   option("agent-version", "agentVersion", word, "version that the agent reports"),

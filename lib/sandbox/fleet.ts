@@ -58,24 +58,8 @@ export class Fleet {
   readonly #timers = new Map<string, Timer>();
 
   constructor(options: FleetOptions) {
-    const { clock, random, specs } = options;
     this.#options = options;
-    specs.forEach((spec, index) => {
-      const state = spec.state ?? "running";
-      const agentWanted = spec.agentOnline ?? true;
-      const agentOnline = state === "running" && agentWanted;
-      const instanceId = spec.instanceId ?? `i-0${random.hex(16)}`;
-      this.#instances.set(instanceId, {
-        instanceId,
-        name: spec.name,
-        privateIp: `10.0.0.${10 + index}`,
-        launchTime: clock.now() - 3_600_000 * (index + 1),
-        state,
-        agentOnline,
-        agentWanted,
-        agentSeen: agentOnline ? clock.now() : clock.now() - 3_600_000,
-      });
-    });
+    for (const spec of options.specs) this.#create(spec);
   }
 
   /** In the order in which they were made. */
@@ -90,6 +74,13 @@ export class Fleet {
   /** True when a session to it can be started. */
   reachable(instanceId: string): boolean {
     return this.#instances.get(instanceId)?.agentOnline ?? false;
+  }
+
+  /** Launches another one: `pending` → `running`. @returns its id */
+  launch(spec: Omit<InstanceSpec, "state">): string {
+    const { instanceId } = this.#create({ ...spec, state: "stopped" });
+    this.start(instanceId);
+    return instanceId;
   }
 
   /** `stopped` → `pending` → `running`. @returns false from any other state but the last two */
@@ -117,6 +108,15 @@ export class Fleet {
     this.#later(instance, this.#options.transitionTime, () => this.#set(instance, "stopped"));
   }
 
+  /** Any state → `shutting-down` → `terminated`, for good; its sessions hear nothing any more. */
+  terminate(instanceId: string): void {
+    const instance = this.#known(instanceId);
+    if (instance.state === "shutting-down" || instance.state === "terminated") return;
+    this.#set(instance, "shutting-down");
+    this.#agentDown(instance);
+    this.#later(instance, this.#options.transitionTime, () => this.#set(instance, "terminated"));
+  }
+
   /** Connects or disconnects the agent of an instance. */
   setAgentOnline(instanceId: string, online: boolean): void {
     const instance = this.#known(instanceId);
@@ -129,6 +129,26 @@ export class Fleet {
   close(): void {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+  }
+
+  #create(spec: InstanceSpec): Instance {
+    const { clock, random } = this.#options;
+    const index = this.#instances.size;
+    const state = spec.state ?? "running";
+    const agentWanted = spec.agentOnline ?? true;
+    const agentOnline = state === "running" && agentWanted;
+    const instance = {
+      instanceId: spec.instanceId ?? `i-0${random.hex(16)}`,
+      name: spec.name,
+      privateIp: `10.0.0.${10 + index}`,
+      launchTime: clock.now() - 3_600_000 * (index + 1),
+      state,
+      agentOnline,
+      agentWanted,
+      agentSeen: agentOnline ? clock.now() : clock.now() - 3_600_000,
+    };
+    this.#instances.set(instance.instanceId, instance);
+    return instance;
   }
 
   #known(instanceId: string): Mutable {

@@ -7,7 +7,7 @@
 import type { Credentials } from "../core/mod.ts";
 import type { SandboxEvent } from "./events.ts";
 import type { Instance } from "./fleet.ts";
-import type { CutMode, Switches } from "./options.ts";
+import type { CutMode, InstanceSpec, Switches } from "./options.ts";
 import type { SessionReport } from "./sessions.ts";
 
 /** A running sandbox. */
@@ -52,6 +52,14 @@ export interface Sandbox {
   startInstance(instanceId: string): void;
   /** Stops an instance, as StopInstances does; its sessions fall silent. */
   stopInstance(instanceId: string): void;
+  /**
+   * Launches another instance, as an Auto Scaling group does: it is `pending` at first, and its agent
+   * comes online a while after it runs.
+   * @returns its id
+   */
+  launchInstance(spec: Omit<InstanceSpec, "state">): string;
+  /** Terminates an instance, as TerminateInstances does; its sessions fall silent. */
+  terminateInstance(instanceId: string): void;
   /**
    * Freezes an instance, or thaws it: the API goes on saying that it runs and that its agent is online,
    * and no session on it hears anything.

@@ -19,6 +19,7 @@ import {
   type CutMode,
   DEFAULT_INSTANCES,
   DEFAULT_SWITCHES,
+  type InstanceSpec,
   type SandboxOptions,
   type Switches,
 } from "./options.ts";
@@ -230,6 +231,14 @@ class RunningSandbox implements Sandbox {
 
   stopInstance(instanceId: string): void {
     this.#fleet.stop(instanceId);
+  }
+
+  launchInstance(spec: Omit<InstanceSpec, "state">): string {
+    return this.#fleet.launch(spec);
+  }
+
+  terminateInstance(instanceId: string): void {
+    this.#fleet.terminate(instanceId);
   }
 
   freezeInstance(instanceId: string, frozen = true): void {

@@ -9,9 +9,10 @@ const { signal } = new AbortController();
 
 /** A group over instances of one name, whose states the test changes. */
 function group(
-  { states, offline = [], autoStart = false }: {
+  { states, offline = [], throttled = [], autoStart = false }: {
     states: Record<string, InstanceState>;
     offline?: string[];
+    throttled?: string[];
     autoStart?: boolean;
   },
 ) {
@@ -27,12 +28,14 @@ function group(
     ec2,
     ssm: {
       describeInstanceInformation: (instanceId) =>
-        Promise.resolve({
-          instanceId,
-          pingStatus: offline.includes(instanceId) ? "ConnectionLost" : "Online",
-          agentVersion: "3.3.1142.0",
-          platformName: "Linux",
-        }),
+        throttled.includes(instanceId)
+          ? Promise.reject(new AwsocksError("aws-throttled", "Too many requests"))
+          : Promise.resolve({
+            instanceId,
+            pingStatus: offline.includes(instanceId) ? "ConnectionLost" : "Online",
+            agentVersion: "3.3.1142.0",
+            platformName: "Linux",
+          }),
     },
   });
   const take = () => instances.take({ signal });
@@ -84,6 +87,51 @@ Deno.test("a session that is silent, and a destination that fails, are told apar
   assert.deepEqual(new Set(ids(next)), new Set([second.instance.id]));
   next[0]!.end(new AwsocksError("destination-refused", "Refused"));
   assert.equal((await take()).instance.id, second.instance.id);
+});
+
+Deno.test("a failure that is not the instance's does not count against it", async () => {
+  const { take } = group({ states: { a: "running", b: "running" } });
+  for (const code of ["credentials-expired", "aws-throttled", "ssh-key-missing"] as const) {
+    const lease = await take();
+    assert.equal(lease.instance.id, "a", code);
+    lease.end(new AwsocksError(code, "Not its fault"));
+  }
+});
+
+Deno.test("one instance that cannot be asked about does not keep the others from use", async () => {
+  const { take } = group({ states: { a: "running", b: "running" }, throttled: ["a"] });
+  assert.deepEqual(ids([await take(), await take()]), ["b", "b"]);
+  const all = group({ states: { a: "running" }, throttled: ["a"] });
+  await assert.rejects(all.take(), (error) => isAwsocksError(error, "aws-throttled"));
+});
+
+Deno.test("beside an instance there is another only if nothing speaks against that", async () => {
+  const { instances, take } = group({ states: { a: "running", b: "running" } });
+  const first = await take();
+  const second = await instances.beside(first, { signal, again: false });
+  assert.equal(second?.instance.id, "b");
+  second!.end(new AwsocksError("agent-offline", "Gone"));
+  assert.equal(await instances.beside(first, { signal, again: false }), undefined);
+  const doubtful = await instances.beside(first, { signal, again: true });
+  assert.equal(doubtful?.instance.id, "b");
+  const alone = group({ states: { a: "running" } });
+  const lonely = await alone.take();
+  assert.equal(await alone.instances.beside(lonely, { signal, again: false }), undefined);
+  const again = await alone.instances.beside(lonely, { signal, again: true });
+  assert.equal(again?.instance.id, "a");
+  alone.ec2.instances[0]!.state = "stopped";
+  await alone.clock.advance(1000);
+  assert.equal(await alone.instances.beside(lonely, { signal, again: true }), undefined);
+});
+
+Deno.test("when all are in doubt, one that has come in their place is found at once", async () => {
+  const { take, clock, ec2 } = group({ states: { a: "running" } });
+  const lease = await take();
+  lease.serve({ silence: 2500 });
+  ec2.instances.push({ id: "b", state: "running", name: "web" });
+  assert.equal((await take()).instance.id, "a", "the list is of this second");
+  await clock.advance(1000);
+  assert.equal((await take()).instance.id, "b");
 });
 
 Deno.test("where none runs, one is started, and stopped at the end", async () => {

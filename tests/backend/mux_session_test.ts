@@ -292,6 +292,23 @@ Deno.test("a session that is on its way back does not count as standing still", 
   await peer.close();
 });
 
+Deno.test("an agent that is said not to be there gets no new connections after 3 s", async () => {
+  const peer = new Peer();
+  await peer.connect();
+  // The service has paused the session: nothing goes out that could be acknowledged.
+  peer.session.silence = 2999;
+  assert.ok(peer.mux.healthy);
+  peer.session.silence = 3000;
+  assert.equal(peer.mux.silence, 3000);
+  assert.ok(!peer.mux.healthy);
+  const dialling = peer.dial();
+  await settle();
+  assert.equal(codeOf(dialling.error), "session-lost", "another instance may do better");
+  peer.session.connected = false;
+  assert.equal(peer.mux.silence, 0, "on its way back");
+  await peer.close();
+});
+
 Deno.test("a session that a destination has filled up is waited for", async () => {
   const peer = new Peer();
   const conn = await peer.connect();
@@ -304,6 +321,7 @@ Deno.test("a session that a destination has filled up is waited for", async () =
     peer.mux.check();
   }
   assert.ok(!peer.mux.healthy);
+  assert.equal(peer.mux.silence, 0, "nothing is said against the agent");
   assert.equal(peer.session.closes, 0);
   const dialling = peer.dial();
   await settle();

@@ -23,6 +23,8 @@ export class FakeSession implements Session {
   closes = 0;
   /** While false, nothing that is sent is acknowledged. */
   acknowledges = true;
+  /** What `stats` says of it. */
+  silence = 0;
   readonly conn: Conn;
   /** The agent's end. */
   readonly far: Conn;
@@ -67,7 +69,7 @@ export class FakeSession implements Session {
       duplicates: 0,
       malformed: 0,
       resumes: 0,
-      silence: 0,
+      silence: this.silence,
     };
   }
 

@@ -10,6 +10,7 @@ class FakePortSession implements PortSession {
   open = true;
   healthy = true;
   stalledFor = 0;
+  readonly silence = 0;
   load = 0;
   closes = 0;
   checks = 0;

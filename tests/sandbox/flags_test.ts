@@ -34,6 +34,9 @@ Deno.test("parseSandboxFlags() reads switches of every kind", () => {
     switches: { pace: true },
     region: "us-east-1",
   });
+  assert.deepEqual(parseSandboxFlags("instances=2"), {
+    instances: [{ name: "sandbox" }, { name: "sandbox" }],
+  });
   assert.deepEqual(parseSandboxFlags(""), {});
 });
 
@@ -47,6 +50,7 @@ Deno.test("parseSandboxFlags() says which switch is wrong and what it expects", 
     ["idle-timeout=20", /expected a time such as/],
     ["rate=fast", /expected a size such as/],
     ["seed=-1", /expected a whole number/],
+    ["instances=0", /expected a whole number from 1 to/],
     ["region=", /expected a word/],
   ];
   for (const [text, expected] of cases) assert.match(failure(text).message, expected, text);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { isAwsocksError } from "../../lib/core/mod.ts";
 import { PRIVATE_URL, startSandbox } from "../../lib/sandbox/mod.ts";
-import { callQuery, callSsm, json } from "./caller.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { callQuery, callSsm, json, xmlValues } from "./caller.ts";
 import { startSession } from "./peer.ts";
 
 Deno.test("a sandbox says how to use it, and takes its key with it", async () => {
@@ -66,6 +67,47 @@ Deno.test("options name user, region, agent and instances", async () => {
   const answer = await callSsm(sandbox, "DescribeInstanceInformation", {});
   const [instance] = json(answer).InstanceInformationList as Record<string, unknown>[];
   assert.equal(instance?.AgentVersion, "3.2.1041.0");
+});
+
+Deno.test("instances are launched and terminated, and the terminated do not come back", async () => {
+  const clock = new FakeClock(Date.now());
+  await using sandbox = await startSandbox({ clock, transitionTime: 5000, agentStartTime: 3000 });
+  const id = sandbox.launchInstance({ name: "web" });
+  const now = () => {
+    const { name, state, agentOnline } = sandbox.instances().at(-1)!;
+    return [name, state, agentOnline];
+  };
+  assert.equal(sandbox.instances().at(-1)!.instanceId, id);
+  assert.deepEqual(now(), ["web", "pending", false]);
+  await clock.advance(5000);
+  assert.deepEqual(now(), ["web", "running", false]);
+  await clock.advance(3000);
+  assert.deepEqual(now(), ["web", "running", true]);
+  const call = (Action: string) =>
+    callQuery(sandbox, "ec2", { Action, "InstanceId.1": id }, { now: clock.now() });
+  assert.deepEqual(xmlValues(await call("TerminateInstances"), "name"), [
+    "shutting-down",
+    "running",
+  ]);
+  assert.deepEqual(now(), ["web", "shutting-down", false]);
+  await clock.advance(5000);
+  assert.deepEqual(now(), ["web", "terminated", false]);
+  assert.match((await call("StartInstances")).text, /IncorrectInstanceState/);
+});
+
+Deno.test("no agent comes to a session whose instance is down by then", async () => {
+  for (const way of ["up", "frozen", "stopped", "terminated"] as const) {
+    const clock = new FakeClock(Date.now());
+    await using sandbox = await startSandbox({ clock, switches: { agentDelay: 1000 } });
+    const { instanceId } = sandbox;
+    if (way === "frozen") sandbox.freezeInstance(instanceId);
+    await startSession(sandbox);
+    if (way === "stopped") sandbox.stopInstance(instanceId);
+    if (way === "terminated") sandbox.terminateInstance(instanceId);
+    await clock.advance(1000);
+    // Nobody is there to take the agent's handshake.
+    assert.equal(sandbox.sessions()[0]!.counters.lost > 0, way === "up", way);
+  }
 });
 
 Deno.test("agents go offline and come back by hand", async () => {

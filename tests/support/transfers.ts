@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { type Conn, readAll, writeAll } from "../../lib/core/mod.ts";
+import { type Conn, readAll, type Target, writeAll } from "../../lib/core/mod.ts";
 import { PAGE_TEXT, sha256Of } from "../../lib/sandbox/mod.ts";
 import { blocksOf } from "../../lib/sandbox/vpc/bytes.ts";
 import { connectThrough, type Stack } from "./stack.ts";
@@ -21,6 +21,8 @@ export interface TransferOptions {
   readonly size: number;
   /** Number of the stream of bytes; default 1. */
   readonly seed?: number;
+  /** Called whenever some of a download has come. */
+  readonly onBytes?: (bytes: number) => void;
 }
 
 /** Longest head of an HTTP answer. */
@@ -28,8 +30,11 @@ const MAX_HEAD_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 
 /** Fetches the private page over one new connection. */
-export async function getPage(stack: Pick<Stack, "proxy">): Promise<void> {
-  const conn = await connectThrough(stack, SITE);
+export async function getPage(
+  stack: Pick<Stack, "proxy">,
+  target: Target = SITE,
+): Promise<void> {
+  const conn = await connectThrough(stack, target);
   try {
     await request(conn, "GET /");
     assert.match(new TextDecoder().decode(await readAll(conn)), new RegExp(PAGE_TEXT));
@@ -40,8 +45,12 @@ export async function getPage(stack: Pick<Stack, "proxy">): Promise<void> {
 
 /** Downloads over one new connection. @throws AssertionError unless every byte came in its place */
 export async function download(stack: Stack, options: TransferOptions): Promise<void> {
-  const { size, seed = 1 } = options;
-  const conn = await connectThrough(stack, SITE);
+  await downloadOver(await connectThrough(stack, SITE), options);
+}
+
+/** Downloads over a connection to {@linkcode SITE}, and closes it. @throws as {@linkcode download} does */
+export async function downloadOver(conn: Conn, options: TransferOptions): Promise<void> {
+  const { size, seed = 1, onBytes } = options;
   try {
     await request(conn, `GET /bytes?size=${size}&seed=${seed}`);
     const hash = createHash("sha256");
@@ -49,6 +58,7 @@ export async function download(stack: Stack, options: TransferOptions): Promise<
     for await (const chunk of body(conn)) {
       hash.update(chunk);
       bytes += chunk.byteLength;
+      onBytes?.(bytes);
     }
     assert.equal(bytes, size, "bytes received");
     assert.equal(hash.digest("hex"), sha256Of(size, seed), "digest of what was received");

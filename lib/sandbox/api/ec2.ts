@@ -1,5 +1,5 @@
 /**
- * The sandbox's EC2: Query and XML, the calls that find, start and stop instances.
+ * The sandbox's EC2: Query and XML, the calls that find, start, stop and terminate instances.
  *
  * @module
  */
@@ -52,6 +52,10 @@ export const EC2_OPERATIONS: Readonly<Record<string, Operation>> = {
 
   StopInstances({ fleet }, parameters) {
     return change(fleet, parameters, (instance) => fleet.stop(instance.instanceId));
+  },
+
+  TerminateInstances({ fleet }, parameters) {
+    return change(fleet, parameters, (instance) => fleet.terminate(instance.instanceId));
   },
 };
 

@@ -70,6 +70,7 @@ export class GatewaySession {
   };
   #worker: AgentWorker | undefined;
   #agentConnected = false;
+  #agentKilled = false;
   #client: ClientSocket | undefined;
   #kept: Frame[] = [];
   #clientPaused = false;
@@ -221,14 +222,16 @@ export class GatewaySession {
     this.#toAgent.clear();
     this.#publish(MessageType.PausePublication);
     this.#after(this.#options.random.between(...AGENT_RECONNECT_MS), () => {
+      if (this.#agentKilled) return; // its machine has gone down meanwhile
       this.#agentConnected = true;
       this.#worker?.reconnected();
       if (this.#client) this.#publish(MessageType.StartPublication);
     });
   }
 
-  /** The instance went down: the agent is gone without a word. */
+  /** The instance is down: the agent goes without a word, or never comes. */
   killAgent(): void {
+    this.#agentKilled = true;
     this.#agentConnected = false;
     this.#worker?.close();
     this.#publish(MessageType.PausePublication);
@@ -270,10 +273,10 @@ export class GatewaySession {
   }
 
   #startAgent(): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#agentKilled) return;
     const { createWorker, events } = this.#options;
     this.#agentConnected = true;
-    this.#worker = createWorker({
+    const worker = this.#worker = createWorker({
       transmit: (frame) => this.#fromAgent(frame),
       onDrain: () => this.#releaseClient(),
       onHandshake: (clientVersion) => {
@@ -285,7 +288,6 @@ export class GatewaySession {
       },
     });
     if (this.#client) this.#publish(MessageType.StartPublication);
-    const worker = this.#worker;
     // A worker that was killed ends too, but has no way left to tell the gateway.
     worker.run().then(({ output, crashed }) => {
       if (crashed) this.killAgent();
