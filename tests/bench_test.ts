@@ -1,0 +1,99 @@
+/** What the benchmarks make of their measurements; they themselves run by `deno task bench`. */
+
+import assert from "node:assert/strict";
+import { BENCHES } from "./bench/benches.ts";
+import { type Bench, measure, median, meetsGoal, quantile } from "./bench/harness.ts";
+import { plotSvg } from "./bench/plot.ts";
+import { type Run, shortNumber, tableMarkdown, tableText } from "./bench/report.ts";
+
+/** A benchmark whose sides give these numbers. */
+function scripted(figures: number[], baselines: number[], order: string[] = []): Bench {
+  const next = (name: string, values: number[]) => () => {
+    order.push(name);
+    return Promise.resolve(values.shift()!);
+  };
+  return {
+    name: "walking",
+    unit: "km/h",
+    baseline: "a <snail>",
+    goal: { atLeast: 2 },
+    rounds: 3,
+    open: () =>
+      Promise.resolve({
+        figure: next("figure", figures),
+        baseline: next("baseline", baselines),
+        note: () => "uphill",
+        [Symbol.asyncDispose]: () => {
+          order.push("closed");
+          return Promise.resolve();
+        },
+      }),
+  };
+}
+
+Deno.test("median() and quantile() do not depend on the order", () => {
+  assert.equal(median([3, 1, 2]), 2);
+  assert.equal(median([4, 1, 3, 2]), 2.5);
+  assert.equal(quantile([5, 1, 4, 2, 3], 0.95), 5);
+  assert.equal(quantile([5, 1, 4, 2, 3], 0.5), 3);
+});
+
+Deno.test("measure() takes both sides in turn, each first every other time, and closes them", async () => {
+  const order: string[] = [];
+  const result = await measure(scripted([10, 30, 20], [5, 4, 6], order));
+  assert.deepEqual(order, [
+    ...["figure", "baseline"],
+    ...["baseline", "figure"],
+    ...["figure", "baseline"],
+    "closed",
+  ]);
+  assert.deepEqual([result.figure.median, result.against.median, result.ratio], [20, 5, 4]);
+  assert.deepEqual(result.figure.all, [10, 30, 20]);
+});
+
+Deno.test("meetsGoal() knows both kinds of goals, and none", () => {
+  assert.equal(meetsGoal({ ratio: 2, goal: { atLeast: 2 } }), true);
+  assert.equal(meetsGoal({ ratio: 1.9, goal: { atLeast: 2 } }), false);
+  assert.equal(meetsGoal({ ratio: 4, goal: { atMost: 4 } }), true);
+  assert.equal(meetsGoal({ ratio: 4.1, goal: { atMost: 4 } }), false);
+  assert.equal(meetsGoal({ ratio: 9 }), true);
+});
+
+Deno.test("tables and plot say what was measured, and what was not", async () => {
+  const run: Run = {
+    date: "2025-01-01T00:00:00.000Z",
+    machine: "2 × Abacus",
+    results: [await measure(scripted([10, 10, 10], [5, 5, 5])), {
+      ...await measure(scripted([6, 6, 6], [5, 5, 5])),
+      name: "running",
+    }],
+    skipped: [{ name: "flying", why: "needs wings: apt-get install wings" }],
+  };
+  const text = tableText(run);
+  assert.match(text, /walking +10\.0 km\/h +5\.00 km\/h +a <snail> +2\.00 +≥ 2 +met\n/);
+  assert.match(text, /running .* 1\.20 +≥ 2 +MISSED\n/);
+  assert.match(text, /walking: uphill\n/);
+  assert.match(text, /flying: not run, needs wings/);
+  assert.match(
+    tableMarkdown(run),
+    /\| walking \| 10\.0 km\/h \| 5\.00 km\/h \| a <snail> \| 2\.00 \| ≥ 2 \|/,
+  );
+  const svg = plotSvg(run);
+  assert.match(svg, /beside a &lt;snail&gt;/);
+  assert.equal(svg.match(/<rect x=/g)?.length, 2);
+});
+
+Deno.test("shortNumber() gives three digits that count", () => {
+  assert.deepEqual([1234.5, 123.45, 12.345, 1.2345].map(shortNumber), [
+    "1,235",
+    "123",
+    "12.3",
+    "1.23",
+  ]);
+});
+
+Deno.test("docs/performance.md has a row for each benchmark, in order", async () => {
+  const text = await Deno.readTextFile(new URL("../docs/performance.md", import.meta.url));
+  const rows = [...text.matchAll(/^\| (?!--|\s)([^|]+?) +\|/gm)].map(([, name]) => name);
+  assert.deepEqual(rows, BENCHES.map(({ name }) => name));
+});
