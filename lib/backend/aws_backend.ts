@@ -58,6 +58,8 @@ export type AwsBackendSettings =
     readonly backend?: Settings["backend"];
     /** Default 1. */
     readonly maxSessions?: Settings["maxSessions"];
+    /** Default 1024. */
+    readonly payloadSize?: Settings["payloadSize"];
     /** Default `one`. */
     readonly instances?: Settings["instances"];
   };

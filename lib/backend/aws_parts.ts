@@ -79,7 +79,13 @@ export function createParts(
         ownKnownHostsFile({ xdgStateHome: env.XDG_STATE_HOME, home }),
       knownHostsFile: settings.knownHosts ?? `${home}/.ssh/known_hosts`,
     }));
-  const session = { service: ssm, connect, clock, disruptions: options.disruptions };
+  const session = {
+    service: ssm,
+    connect,
+    clock,
+    disruptions: options.disruptions,
+    ...(settings.payloadSize !== undefined && { payloadBytes: settings.payloadSize }),
+  };
   return {
     prepare: ({ signal }) => instances.prepare(signal),
     openPort: (target, { signal }) =>

@@ -29,7 +29,7 @@ export interface GuestConfigOptions {
  */
 export async function guestConfigOf(options: GuestConfigOptions): Promise<GuestConfig> {
   const { settings, region, env, canChoose, log } = options;
-  const { instanceId, name, sshKey, backend, maxSessions, instances } = settings;
+  const { instanceId, name, sshKey, backend, maxSessions, payloadSize, instances } = settings;
   const caBundle = await readBundle(env.AWS_CA_BUNDLE);
   return {
     version: CONFIG_VERSION,
@@ -41,6 +41,7 @@ export async function guestConfigOf(options: GuestConfigOptions): Promise<GuestC
     ...(sshKey !== undefined && { login: sshKey === INSTANCE_CONNECT ? INSTANCE_CONNECT : "key" }),
     ...(backend !== undefined && { backend }),
     ...(maxSessions !== undefined && { maxSessions }),
+    ...(payloadSize !== undefined && { payloadSize }),
     ...(instances !== undefined && { instances }),
     remotePort: settings.remotePort,
     autoStart: settings.autoStart,

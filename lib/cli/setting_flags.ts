@@ -99,6 +99,16 @@ export const SETTING_FLAGS: readonly FlagSpec[] = [
     text: "sessions that connections spread over; default 4",
   },
   {
+    name: "payload-size",
+    kind: "integer",
+    value: "BYTES",
+    min: 64,
+    max: 32_768,
+    group: "Where to connect",
+    setting: true,
+    text: "of a message to the instance; default 1024",
+  },
+  {
     name: "ssh-user",
     short: "u",
     kind: "string",

@@ -252,6 +252,15 @@ const TABLE = [
     flag: "--max-sessions",
   },
   {
+    key: "payload-size",
+    kind: "integer",
+    range: [64, 32_768],
+    default: 1024,
+    description: "Bytes per message to the instance: uploads gain, where the service takes more",
+    environment: ["AWSOCKS_PAYLOAD_SIZE"],
+    flag: "--payload-size",
+  },
+  {
     key: "fallback",
     kind: "boolean",
     default: true,

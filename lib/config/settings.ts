@@ -66,6 +66,8 @@ export interface Settings {
   readonly backend: "auto" | "ssh" | "port";
   /** Sessions at a time, 1 to 16; default 4. */
   readonly maxSessions: number;
+  /** Bytes of payload per message to the instance. */
+  readonly payloadSize: number;
   /** `all`: sessions go to every running instance with the Name tag. */
   readonly instances: "one" | "all";
   /** `proxy` → `direct` on no-route-to-host or network-unreachable; default true. */

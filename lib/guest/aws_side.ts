@@ -50,7 +50,7 @@ export function createAwsSide(options: AwsSideOptions): Backend {
 }
 
 function settingsOf(config: GuestConfig): AwsBackendSettings {
-  const { instanceId, name, login, backend, maxSessions, instances } = config;
+  const { instanceId, name, login, backend, maxSessions, payloadSize, instances } = config;
   return {
     ...(instanceId !== undefined && { instanceId }),
     ...(name !== undefined && { name }),
@@ -58,6 +58,7 @@ function settingsOf(config: GuestConfig): AwsBackendSettings {
     ...(login !== undefined && { sshKey: login }),
     ...(backend !== undefined && { backend }),
     ...(maxSessions !== undefined && { maxSessions }),
+    ...(payloadSize !== undefined && { payloadSize }),
     ...(instances !== undefined && { instances }),
     sshUser: config.sshUser,
     remotePort: config.remotePort,

@@ -52,6 +52,8 @@ export interface GuestConfig {
   readonly backend?: "auto" | "ssh" | "port";
   /** Sessions at a time; default 1. */
   readonly maxSessions?: number;
+  /** Bytes of payload per message to the instance; default 1024. */
+  readonly payloadSize?: number;
   /** Which of several instances with the name are used; default `one`. */
   readonly instances?: "one" | "all";
   readonly autoStart: boolean;
@@ -84,6 +86,7 @@ const decoder = object<GuestConfig>({
   remotePort: whole(1, 65_535),
   backend: optional(oneOf(["auto", "ssh", "port"])),
   maxSessions: optional(whole(1, 64)),
+  payloadSize: optional(whole(1, 65_536)),
   instances: optional(oneOf(["one", "all"])),
   autoStart: flag,
   autoStop: flag,

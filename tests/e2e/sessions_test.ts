@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFull, writeAll } from "../../lib/core/mod.ts";
 import { connectThrough, type Stack, startStack } from "../support/stack.ts";
-import { download, SITE } from "../support/transfers.ts";
+import { download, SITE, upload } from "../support/transfers.ts";
 
 const KIB = 1024;
 const RANGE = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -49,3 +49,19 @@ Deno.test("paced sessions side by side are as many times faster", async () => {
   const [one, four] = [await rate(1), await rate(4)];
   assert.ok(four > 2 * one, `${one.toFixed(0)} and ${four.toFixed(0)} bytes per ms`);
 });
+
+for (const backend of ["ssh", "port"] as const) {
+  Deno.test(`${backend}: an upload goes out in messages of the payload size`, async () => {
+    const size = 400_000;
+    const messages = async (payload: number) => {
+      await using stack = await startStack({
+        settings: { backend, "payload-size": payload, "max-sessions": 1, "compression": false },
+      });
+      await upload(stack, { size });
+      return stack.sandbox.sessions()[0]!.counters.messagesFromClient;
+    };
+    const [small, large] = [await messages(512), await messages(8192)];
+    assert.ok(small > size / 512, `${small} messages`);
+    assert.ok(large < small / 4, `${large} messages, not ${small}`);
+  });
+}
