@@ -17,7 +17,8 @@ const SHARE = 600 * KB;
 
 const down = ({ address }: Proxy, size = SHARE) =>
   rate(PARALLEL, size, (seed) => get(address, `/bytes?size=${size}&seed=${seed}`));
-const up = ({ address }: Proxy, size = SHARE) => rate(PARALLEL, size, () => put(address, size));
+/** Nothing paces uploads: they need more to be measured. */
+const up = ({ address }: Proxy, size = 5 * SHARE) => rate(PARALLEL, size, () => put(address, size));
 
 /** Proxies with these numbers of sessions, all of which are up. */
 async function withSessions(
@@ -54,7 +55,7 @@ function parallel(
     unit: "MB/s",
     baseline: "1 session",
     goal: { atLeast },
-    rounds: 3,
+    rounds: direction === "downloads" ? 3 : 9,
     open: () =>
       withSessions([sessions, 1], "pace=on", (many, one) => ({
         figure: () => work(many!),
