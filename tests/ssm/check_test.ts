@@ -4,25 +4,14 @@ import assert from "node:assert/strict";
 import { AwsocksError } from "../../lib/core/mod.ts";
 import { DataChannel } from "../../lib/ssm/data_channel.ts";
 import type { SocketConnector } from "../../lib/ssm/mod.ts";
+import { ToldDisruptions } from "../support/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { ScriptedGateway } from "../support/scripted_gateway.ts";
-
-/** Tells when the test says so. */
-class Told {
-  readonly listeners = new Set<(cause: string) => void>();
-  on(listener: (cause: string) => void): Disposable {
-    this.listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.listeners.delete(listener) };
-  }
-  tell(): void {
-    for (const listener of this.listeners) listener("Something happened");
-  }
-}
 
 async function opened(connectOf?: (gateway: ScriptedGateway) => SocketConnector) {
   const gateway = new ScriptedGateway();
   const clock = new FakeClock();
-  const told = new Told();
+  const told = new ToldDisruptions();
   const channel = new DataChannel(gateway.grant, {
     service: gateway,
     connect: connectOf?.(gateway) ?? gateway.connect,
