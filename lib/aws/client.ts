@@ -148,7 +148,8 @@ class Client implements AwsClient {
       log.debug("{action} answered", { action, ms, requestId: requestIdOf(answer.headers) });
       return answer;
     } catch (error) {
-      if (attempts > 1) log.warn("Giving up on {action}", { action, attempts, error });
+      // Whoever asked tells of the failure, and what comes of it.
+      if (attempts > 1) log.debug("Giving up on {action}", { action, attempts, error });
       throw error;
     }
   }

@@ -132,6 +132,7 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
     new PortBackend({
       prepare: async (prepareOptions) => (await load()).prepare(prepareOptions),
       open: async (target, openOptions) => (await load()).openPort(target, openOptions),
+      disruptions,
       ...common,
     });
   const choose = async (chooseOptions: { signal: AbortSignal }) => {

@@ -26,6 +26,7 @@ import {
   type HostTunnel,
   type TunnelRoute,
 } from "../protocol/mod.ts";
+import { type Disruptions, DisruptionWatch } from "../ssm/disruptions.ts";
 import type { AwsBackendSettings, BackendPrompts } from "./aws_backend.ts";
 import type { Backend, BackendState, DialOptions } from "./backend.ts";
 import type { Carrier } from "./carrier.ts";
@@ -56,12 +57,15 @@ export interface GuestBackendParts {
   readonly readyLimit?: number | undefined;
   /** Takes lines about what takes long. */
   readonly onProgress?: ((text: string) => void) | undefined;
+  /** Tells when this machine has slept or its network has changed; default by clocks and interfaces. */
+  readonly disruptions?: Disruptions | undefined;
   readonly clock?: Clock | undefined;
 }
 
 /** Options of {@linkcode createGuestBackend}. */
 export interface GuestBackendOptions
-  extends Pick<GuestBackendParts, "accept" | "readyLimit" | "onProgress" | "clock"> {
+  extends
+    Pick<GuestBackendParts, "accept" | "readyLimit" | "onProgress" | "disruptions" | "clock"> {
   readonly settings: AwsBackendSettings;
   readonly region: string;
   readonly credentials: CredentialManager;
@@ -152,6 +156,7 @@ export class GuestBackend implements Backend {
   readonly vmDirect: Backend;
   readonly #parts: GuestBackendParts;
   readonly #clock: Clock;
+  readonly #disruptions: Disruptions;
   readonly #connections: GuestConnections;
   readonly #link: SupervisedBackend<TunnelCarrier>;
   #tunnel: HostTunnel | undefined;
@@ -163,6 +168,7 @@ export class GuestBackend implements Backend {
     const { clock = systemClock, accept, readyLimit = READY_LIMIT_MS, connectTimeout } = parts;
     this.#parts = parts;
     this.#clock = clock;
+    this.#disruptions = parts.disruptions ?? new DisruptionWatch({ clock });
     this.#connections = new GuestConnections({
       accept,
       open: (conn, options) => this.#open(conn, options.signal),
@@ -173,6 +179,7 @@ export class GuestBackend implements Backend {
       name: this.name,
       clock,
       connectTimeout,
+      disruptions: this.#disruptions,
       open: async (options) => {
         this.#tunnel = await this.#connections.next(options);
         return new TunnelCarrier(this.#tunnel);
@@ -237,6 +244,8 @@ export class GuestBackend implements Backend {
       clock: this.#clock,
       signal,
     });
+    const listener = this.#disruptions.on((cause) => tunnel.disrupted(cause));
+    void tunnel.closed.then(() => listener[Symbol.dispose]());
     try {
       await tunnel.configure(await config(), { signal });
       const held = this.#heldCredentials();

@@ -18,10 +18,12 @@ import {
   getLog,
   isAwsocksError,
   retry,
+  type SleepOptions,
   type Target,
   toAwsocksError,
   withDeadline,
 } from "../core/mod.ts";
+import type { Disruptions } from "../ssm/disruptions.ts";
 import type { Backend, BackendState, DialOptions } from "./backend.ts";
 import { CARRIER_GONE, isAboutDestination, isLasting } from "./failures.ts";
 import { PortPool } from "./port_pool.ts";
@@ -58,6 +60,8 @@ export interface PortBackendOptions {
   readonly maxSessions?: number;
   /** Default {@linkcode IDLE_TIME}. */
   readonly idleTime?: number;
+  /** Tells when this machine has slept or its network has changed: a wait has lost its reason then. */
+  readonly disruptions?: Disruptions | undefined;
   /** Runs once, after the last session has ended; for auto-stop. Failures are logged. */
   readonly onClose?: () => Promise<void>;
   /** Called after each change of state or of the latest failure. Must not throw. */
@@ -198,7 +202,10 @@ export class PortBackend implements Backend {
     let closed = 0;
     try {
       const session = await retry({
-        clock,
+        clock: {
+          monotonic: () => clock.monotonic(),
+          sleep: (ms, options) => this.#pause(ms, options),
+        },
         initial: 1000,
         max: 15_000,
         budget: connectTimeout,
@@ -225,6 +232,19 @@ export class PortBackend implements Backend {
         throw error;
       }
       throw this.#failed(error);
+    }
+  }
+
+  /** Sleeps until the time has passed or a disruption says that the next attempt may do better. */
+  async #pause(ms: number, { signal }: SleepOptions = {}): Promise<void> {
+    const { clock, disruptions } = this.#options;
+    const disrupted = new AbortController();
+    using _listener = disruptions?.on(() => disrupted.abort());
+    const signals = [disrupted.signal, ...(signal ? [signal] : [])];
+    try {
+      await clock.sleep(ms, { signal: AbortSignal.any(signals) });
+    } catch {
+      signal?.throwIfAborted();
     }
   }
 

@@ -189,6 +189,12 @@ export class Slot<C extends Carrier = Carrier> {
     this.#wake = undefined;
   }
 
+  /** Nothing holds any more of what earlier failures say: tries now, and again with short delays. */
+  startOver(): void {
+    this.#backoff.reset();
+    this.wake();
+  }
+
   /** Ends the slot and its carrier; resolves when it holds nothing any more. Idempotent. */
   async stop(reason: unknown): Promise<void> {
     this.#abort.abort(reason);

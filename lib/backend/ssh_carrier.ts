@@ -6,7 +6,12 @@
 
 import { AwsocksError, type Clock, isAwsocksError } from "../core/mod.ts";
 import { connectSsh, type HostKeyVerifier, type Identity } from "../ssh/mod.ts";
-import { type OpenSessionOptions, type Session, sshSessionRequest } from "../ssm/mod.ts";
+import {
+  type ChannelEnd,
+  type OpenSessionOptions,
+  type Session,
+  sshSessionRequest,
+} from "../ssm/mod.ts";
 import type { Carrier } from "./carrier.ts";
 import type { ReadyInstance } from "./instance.ts";
 import { startSession } from "./start_session.ts";
@@ -71,26 +76,40 @@ export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrie
         const { sentBytes, receivedBytes } = session.stats;
         return sentBytes + receivedBytes;
       },
-      closed: connection.closed.then((error) => reasonOf(session, error, clock)),
+      closed: connection.closed.then(async (error) =>
+        error && reasonOf(error, await endOf(session, clock))
+      ),
       dial: (target, dialOptions) => connection.dial(target, dialOptions),
       close,
     };
   } catch (error) {
-    const reason = await reasonOf(session, error, clock);
+    const end = await endOf(session, clock);
     await session.close();
-    throw portFailure(reason, session, options);
+    throw portFailure(end?.error ?? error, session, options);
   }
 }
 
-/** What ended the SSH connection: the session's own end, if that is what it was. */
-async function reasonOf<E>(session: Session, error: E, clock: Clock): Promise<E | AwsocksError> {
+/** How the session has ended, for an SSH connection that has; undefined when the session goes on. */
+async function endOf(session: Session, clock: Clock): Promise<ChannelEnd | undefined> {
   const abort = new AbortController();
   const end = await Promise.race([
     session.closed,
-    clock.sleep(END_GRACE, { signal: abort.signal }).catch(() => undefined),
+    clock.sleep(END_GRACE, { signal: abort.signal }).catch(() => {}),
   ]);
   abort.abort();
-  return end?.error ?? error;
+  return end ?? undefined;
+}
+
+/** What ended a connection that was up: the session's own end, if that is what it was. */
+function reasonOf(error: Error, end: ChannelEnd | undefined): Error {
+  if (end?.error) return end.error;
+  if (end?.by !== "remote" || error.cause !== undefined) return error;
+  // Session Manager gives no reason when the session's time is up, nor the agent when sshd is gone.
+  return new AwsocksError(
+    "session-closed",
+    "Session Manager has ended the session, or the SSH server the connection",
+    { cause: error },
+  );
 }
 
 /**

@@ -328,7 +328,8 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     this.#slots.push(new Slot(this.#options, this.#events));
     this.#disruptions ??= this.#options.disruptions?.on(() => {
       this.#noGrowthUntil = -Infinity;
-      for (const slot of this.#slots) slot.wake();
+      this.#growBackoff.reset();
+      for (const slot of this.#slots) slot.startOver();
     });
     if (this.#max > 1) {
       this.#watch ??= this.#options.clock.every(WATCH_INTERVAL, () => this.#look());

@@ -50,7 +50,7 @@ export class Backoff {
 /** Options of {@linkcode retry}. */
 export interface RetryOptions extends BackoffOptions {
   /** Where time comes from. */
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "monotonic" | "sleep">;
   /** Attempts in all; default without limit. */
   readonly attempts?: number;
   /** Time in milliseconds after which no new attempt starts; default without limit. */

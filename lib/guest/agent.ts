@@ -108,6 +108,7 @@ export class GuestAgent {
       onStart: (options) => this.#runtime.start(options),
       onShutdown: () => this.#goDown(),
       onTime: (now) => this.#checkTime(now),
+      onDisruption: (cause) => this.#runtime.disrupted(cause),
       dial: (header, options) => this.#runtime.dial(header, options),
       clock: this.#clock,
       signal,

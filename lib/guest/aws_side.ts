@@ -14,6 +14,7 @@ import {
 import { AwsocksError, type Clock } from "../core/mod.ts";
 import type { CredentialManager } from "../credentials/mod.ts";
 import type { GuestConfig, HostServices } from "../protocol/mod.ts";
+import type { Disruptions } from "../ssm/disruptions.ts";
 import { remoteHostKeys, remoteIdentities } from "./remote_keys.ts";
 
 /** What a backend of the guest is made with. */
@@ -23,6 +24,8 @@ export interface AwsSideOptions {
   readonly credentials: CredentialManager;
   /** Folder of the guest's own for files that libraries want as files. */
   readonly stateDir: string;
+  /** Tells when connections may have died unnoticed. */
+  readonly disruptions: Disruptions;
   readonly onChange: () => void;
   readonly onProgress: (text: string) => void;
   readonly clock: Clock;
@@ -33,7 +36,7 @@ export type CreateAwsSide = (options: AwsSideOptions) => Backend;
 
 /** Makes the backend of a configuration; nothing is loaded or sent before its first use. */
 export function createAwsSide(options: AwsSideOptions): Backend {
-  const { config, host, credentials, onChange, onProgress, clock } = options;
+  const { config, host, credentials, disruptions, onChange, onProgress, clock } = options;
   return createAwsBackend({
     settings: settingsOf(config),
     region: config.region,
@@ -43,6 +46,7 @@ export function createAwsSide(options: AwsSideOptions): Backend {
     identities: (findOptions) => remoteIdentities(host, findOptions),
     hostKeys: (server) => remoteHostKeys(host, server),
     env: config.env,
+    disruptions,
     onChange,
     onProgress,
     clock,

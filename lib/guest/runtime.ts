@@ -17,6 +17,7 @@ import {
 import type { GuestConfig, GuestState, HostServices, StreamHeader } from "../protocol/mod.ts";
 import { type CreateAwsSide, createAwsSide } from "./aws_side.ts";
 import { TunnelCredentials } from "./credentials.ts";
+import { HostDisruptions } from "./host_disruptions.ts";
 
 const log = getLog("guest");
 
@@ -46,6 +47,7 @@ interface Applied {
 export class GuestRuntime {
   readonly #options: GuestRuntimeOptions;
   readonly #direct: Backend;
+  readonly #disruptions = new HostDisruptions();
   #applied: Applied | undefined;
   /** One change at a time. */
   #changing: Promise<unknown> = Promise.resolve();
@@ -83,6 +85,12 @@ export class GuestRuntime {
     this.#applied?.credentials.update(credentials);
   }
 
+  /** The host has slept or its network has changed: what is connected is looked after. */
+  disrupted(cause: string): void {
+    log.debug("{cause}, says the host", { cause });
+    this.#disruptions.tell(cause);
+  }
+
   /** Brings the backend up. @throws AwsocksError as `Backend.start` does */
   async start(options: { readonly signal: AbortSignal }): Promise<void> {
     await this.#backend().start(options);
@@ -118,6 +126,7 @@ export class GuestRuntime {
       host,
       credentials,
       stateDir,
+      disruptions: this.#disruptions,
       clock,
       onChange: () => {
         if (this.#applied?.backend === backend) onState(this.state);

@@ -76,6 +76,12 @@ export const TIME: Notice<{ readonly now: number }> = {
   params: object<{ readonly now: number }>({ now: number }),
 };
 
+/** The host has slept or its network has changed: connections through it may have died unnoticed. */
+export const DISRUPTION: Notice<{ readonly cause: string }> = {
+  name: "disruption",
+  params: object<{ readonly cause: string }>({ cause: text(200) }),
+};
+
 /** States of a backend. */
 export const BACKEND_STATES = [
   "idle",

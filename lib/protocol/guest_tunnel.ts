@@ -20,6 +20,7 @@ import {
 } from "../core/mod.ts";
 import { createSmuxSession, type SmuxSession } from "../smux/mod.ts";
 import {
+  DISRUPTION,
   GUEST_CALLS,
   type GuestLogRecord,
   HOST_CALLS,
@@ -55,6 +56,8 @@ export interface GuestTunnelOptions {
   readonly onShutdown: () => Promise<void>;
   /** The host's time in milliseconds since the Unix epoch. Must not throw. */
   readonly onTime?: (now: number) => void;
+  /** The host has slept or its network has changed. Must not throw. */
+  readonly onDisruption?: (cause: string) => void;
   /** Opens a connection; the signal aborts when the host has given up. */
   readonly dial: (header: StreamHeader, options: { signal: AbortSignal }) => Promise<Conn>;
   /** Name and version for the greeting; default those of `awsocks-agent`. */
@@ -155,6 +158,7 @@ class GuestEnd implements GuestTunnel {
       shutdown: () => options.onShutdown(),
     });
     control.on(TIME, ({ now }) => options.onTime?.(now));
+    control.on(DISRUPTION, ({ cause }) => options.onDisruption?.(cause));
     control.start();
     void session.closed.then((reason) => this.#fail(reason));
     void this.#accept(streams);

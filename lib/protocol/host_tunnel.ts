@@ -20,7 +20,16 @@ import {
   writeAll,
 } from "../core/mod.ts";
 import { createSmuxSession, type SmuxSession } from "../smux/mod.ts";
-import { GUEST_CALLS, HOST_CALLS, type HostServices, LOG, PROGRESS, STATE, TIME } from "./calls.ts";
+import {
+  DISRUPTION,
+  GUEST_CALLS,
+  HOST_CALLS,
+  type HostServices,
+  LOG,
+  PROGRESS,
+  STATE,
+  TIME,
+} from "./calls.ts";
 import type { GuestConfig } from "./config.ts";
 import { type CallOptions, ControlChannel } from "./control.ts";
 import { endOfTunnel } from "./ending.ts";
@@ -36,6 +45,9 @@ const log = getLog("protocol");
 
 /** Milliseconds between two looks at whether the guest still answers. */
 const WATCH_MS = 15_000;
+
+/** Milliseconds for the guest to answer after the host has slept. */
+const CHECK_LIMIT_MS = 8000;
 
 /** Milliseconds for the guest to answer where to a connection leads, when not said otherwise. */
 const DIAL_LIMIT_MS = 180_000;
@@ -78,6 +90,11 @@ export interface HostTunnel extends Disposable {
     header: StreamHeader,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<Conn>;
+  /**
+   * Says that this machine has slept, or that its network has changed: the guest gets the time and looks
+   * after its connections, and has to answer soon.
+   */
+  disrupted(cause: string): void;
   /** Milliseconds that the guest takes to answer. */
   ping(options?: CallOptions): Promise<number>;
   /**
@@ -189,6 +206,12 @@ class HostEnd implements HostTunnel {
     );
   }
 
+  disrupted(cause: string): void {
+    this.#control.notify(TIME, { now: this.#clock.now() });
+    this.#control.notify(DISRUPTION, { cause });
+    void this.#watch(CHECK_LIMIT_MS);
+  }
+
   async ping(options?: CallOptions): Promise<number> {
     const since = this.#clock.monotonic();
     await this.#control.call(GUEST_CALLS.ping, undefined, options);
@@ -260,11 +283,11 @@ class HostEnd implements HostTunnel {
   }
 
   /** A guest whose program hangs may still have a living connection. */
-  async #watch(): Promise<void> {
+  async #watch(limit?: number): Promise<void> {
     if (this.#watching) return;
     this.#watching = true;
     try {
-      await this.ping();
+      await this.ping({ limit });
     } catch (cause) {
       this.#fail(
         new AwsocksError("tunnel-closed", "The guest does not answer any more", { cause }),

@@ -87,11 +87,23 @@ export class DisruptionWatch implements Disruptions {
   }
 }
 
-/** Empty where the program may not, or cannot, know them. */
+/**
+ * Addresses by which other networks can be reached. Those that a link gives itself lead nowhere, and come
+ * and go with every container. Empty where the program may not, or cannot, know them.
+ */
 function ownAddresses(): readonly string[] {
   try {
-    return Deno.networkInterfaces().map(({ name, address }) => `${name}=${address}`);
+    return usableAddresses(Deno.networkInterfaces());
   } catch {
     return [];
   }
+}
+
+/** Interface and address of all that is neither loopback nor link-local (RFC 3927, RFC 4291). */
+export function usableAddresses(
+  interfaces: readonly Pick<Deno.NetworkInterfaceInfo, "name" | "address">[],
+): readonly string[] {
+  return interfaces
+    .filter(({ address }) => !/^(127\.|169\.254\.|::1$|fe[89ab])/i.test(address))
+    .map(({ name, address }) => `${name}=${address}`);
 }

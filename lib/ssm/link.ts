@@ -261,8 +261,10 @@ export class Link {
   }
 
   #failed(what: string, error: unknown): void {
+    const again = this.#lastError !== undefined &&
+      describeError(error) === describeError(this.#lastError);
     this.#lastError = error;
-    log.info("Session {sessionId}: {what}: {reason}", {
+    log[again ? "debug" : "info"]("Session {sessionId}: {what}: {reason}", {
       sessionId: this.#grant.sessionId,
       what,
       reason: describeError(error),

@@ -20,6 +20,7 @@ import {
 } from "../../lib/protocol/mod.ts";
 import { captureLog } from "../proxy/log_capture.ts";
 import { CONFIG, CREDENTIALS, guestOptions, services } from "../protocol/pair.ts";
+import { ToldDisruptions } from "../support/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 const TARGET = { host: "db.internal", port: 5432 };
@@ -327,4 +328,38 @@ Deno.test("close() has the guest go down, and everything waiting told", async ()
   await settle();
   await other.backend.close();
   assert.ok(isAwsocksError(await waiting, "backend-closed"));
+});
+
+Deno.test("the guest is told that this machine has slept, for as long as its tunnel lives", async () => {
+  const disruptions = new ToldDisruptions();
+  await using fixture = new Fixture({ disruptions });
+  const causes: string[] = [];
+  const starting = fixture.backend.vmDirect.start();
+  const guest = await fixture.connect({ onDisruption: (cause) => void causes.push(cause) });
+  await starting;
+  disruptions.tell("This machine was asleep for 60 s");
+  await settle();
+  assert.deepEqual(causes, ["This machine was asleep for 60 s"]);
+  const whileUp = disruptions.listeners.size;
+  guest.close();
+  await settle();
+  assert.equal(disruptions.listeners.size, whileUp - 1);
+  await fixture.backend.close();
+  assert.equal(disruptions.listeners.size, 0);
+});
+
+Deno.test("after sleep a guest that was to be waited for is tried for at once", async () => {
+  const disruptions = new ToldDisruptions();
+  await using fixture = new Fixture({ disruptions });
+  fixture.failures.push(
+    ...Array.from({ length: 6 }, () => new AwsocksError("vm-failed", "It died")),
+  );
+  const dialling = fixture.backend.vmDirect.dial(TARGET);
+  while (fixture.failures.length > 0) await fixture.clock.advance(1000);
+  void fixture.connect();
+  await fixture.clock.advance(1000);
+  disruptions.tell();
+  await settle();
+  assert.equal(fixture.backend.vmDirect.state, "active");
+  (await dialling).close();
 });

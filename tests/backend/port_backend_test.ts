@@ -3,6 +3,7 @@ import type { BackendState } from "../../lib/backend/mod.ts";
 import { PortBackend } from "../../lib/backend/port_backend.ts";
 import { SingleSession } from "../../lib/backend/single_session.ts";
 import { AwsocksError, type ErrorCode, isAwsocksError, type Target } from "../../lib/core/mod.ts";
+import { ToldDisruptions } from "../support/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { FakeSession, TARGET } from "./port_peer.ts";
 
@@ -11,6 +12,7 @@ const fails = (code: ErrorCode) => new AwsocksError(code, "It failed");
 /** A backend whose sessions carry one connection each. */
 function fixture() {
   const clock = new FakeClock();
+  const disruptions = new ToldDisruptions();
   const sessions: FakeSession[] = [];
   const opened: Target[] = [];
   /** Outcomes of the next attempts; a session when empty. */
@@ -23,6 +25,7 @@ function fixture() {
   };
   const backend: PortBackend = new PortBackend({
     clock,
+    disruptions,
     connectTimeout: 120_000,
     prepare: attempt,
     open: async (target) => {
@@ -53,8 +56,9 @@ function fixture() {
     await backend.close();
     assert.equal(closed, 1);
     assert.equal(clock.pending, 0);
+    assert.equal(disruptions.listeners.size, 0);
   };
-  return { backend, clock, sessions, opened, failures, states, dial, close };
+  return { backend, clock, disruptions, sessions, opened, failures, states, dial, close };
 }
 
 /** Code of a failure, and of what is behind it. */
@@ -112,6 +116,26 @@ Deno.test("a failure that time may mend is tried again for as long as a dial wai
   assert.equal(other.error, undefined);
   await clock.advance(20_000);
   assert.deepEqual(codesOf(other.error), ["backend-unavailable", "aws-unreachable"]);
+  await close();
+});
+
+Deno.test("after a disruption the wait for the next attempt is cut short", async () => {
+  const { backend, clock, disruptions, failures, opened, dial, close } = fixture();
+  const seven = Array.from({ length: 7 }, () => fails("aws-unreachable"));
+  failures.push(...seven);
+  const dialling = dial();
+  while (opened.length < 7) await clock.advance(500);
+  await clock.advance(500);
+  assert.equal(opened.length, 7, "seconds to the next attempt");
+  disruptions.tell();
+  await clock.advance(150);
+  assert.ok(dialling.done);
+
+  failures.push(fails("aws-unreachable"));
+  dial({ host: "other", port: 1 });
+  await clock.advance(0);
+  assert.equal(disruptions.listeners.size, 1);
+  await backend.close(); // in the middle of the wait
   await close();
 });
 

@@ -4,6 +4,7 @@ import { type Carrier, SupervisedBackend } from "../../lib/backend/mod.ts";
 import { StateMachine, TRANSITIONS } from "../../lib/backend/state.ts";
 import { AwsocksError, connPair, type ErrorCode, isAwsocksError } from "../../lib/core/mod.ts";
 import type { BackendState } from "../../lib/backend/mod.ts";
+import { ToldDisruptions } from "../support/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 const target = { host: "db.internal", port: 5432 };
@@ -346,25 +347,18 @@ Deno.test("a backend that is closed during an attempt ends with it, not after a 
   assert.equal(clock.pending, 0);
 });
 
-Deno.test("after a disruption a back-off is cut short", async () => {
+Deno.test("after a disruption a back-off is cut short, and delays are short again", async () => {
   const clock = new FakeClock();
+  const disruptions = new ToldDisruptions();
   let attempts = 0;
-  let tell = () => {};
-  let listening = 0;
   const backend = new SupervisedBackend({
     name: "test",
     clock,
     connectTimeout: 120_000,
-    disruptions: {
-      on(listener) {
-        listening++;
-        tell = () => listener("This machine was asleep");
-        return { [Symbol.dispose]: () => void listening-- };
-      },
-    },
+    disruptions,
     open: () => {
       attempts++;
-      return attempts < 8
+      return attempts < 9
         ? Promise.reject(fails("aws-unreachable"))
         : Promise.resolve(new FakeCarrier("late"));
     },
@@ -372,10 +366,12 @@ Deno.test("after a disruption a back-off is cut short", async () => {
   await assert.rejects(backend.start());
   while (attempts < 7) await clock.advance(60_000);
   assert.notEqual(backend.state, "active");
-  tell();
+  disruptions.tell();
   await settle();
+  assert.equal(attempts, 8);
+  await clock.advance(1000);
   assert.equal(backend.state, "active");
   await backend.close();
-  assert.equal(listening, 0);
+  assert.equal(disruptions.listeners.size, 0);
   assert.equal(clock.pending, 0);
 });

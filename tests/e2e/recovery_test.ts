@@ -122,3 +122,19 @@ Deno.test("a session that an administrator ends is replaced by the next request"
   const { message } = await stack.logged(/has ended/);
   assert.match(message, /terminated by an administrator/);
 });
+
+Deno.test("a session whose time is up is replaced, and the log blames nobody for sure", async () => {
+  await using stack = await startStack();
+  const { sandbox } = stack;
+  const standing = await connectThrough(stack, { ...SITE, port: 7 });
+  sandbox.terminate(sandbox.sessions()[0]!.sessionId);
+  assert.equal(await standing.read(new Uint8Array(1)).catch(() => null), null);
+  standing.close();
+  await getPage(stack);
+  const { message } = await stack.logged(/has ended/);
+  assert.match(
+    message,
+    /: Session Manager has ended the session, or the SSH server the connection: /,
+  );
+  assert.match(message, /; connecting again in \d s$/);
+});

@@ -9,12 +9,14 @@ import {
   describeError,
   isAwsocksError,
   readAll,
+  readFull,
   systemClock,
   writeAll,
 } from "../../lib/core/mod.ts";
 import { type CredentialManager, fixedCredentials } from "../../lib/credentials/mod.ts";
 import { PAGE_TEXT, type Sandbox, sha256Of } from "../../lib/sandbox/mod.ts";
 import { echoServer } from "../proxy/loopback.ts";
+import { ToldDisruptions } from "../support/disruptions.ts";
 import { getPage, type GuestStack, SITE, startGuestStack } from "./stack.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -287,4 +289,25 @@ Deno.test("without a guest a dial waits for its time and says what is missing", 
   const error: unknown = await stack.backend.dial(SITE).catch((error) => error);
   assert.deepEqual(codesOf(error), ["backend-unavailable"]);
   assert.match((error as Error).message, /within 0\.05 s/);
+});
+
+Deno.test("after sleep of the host a connection through the guest goes on within seconds", async () => {
+  const disruptions = new ToldDisruptions();
+  await using stack = await startGuestStack({ disruptions });
+  stack.startAgent();
+  const conn = await stack.backend.dial({ ...SITE, port: 7 });
+  const echo = async (byte: number) => {
+    const bytes = Uint8Array.of(byte);
+    await writeAll(conn, bytes);
+    assert.ok(await readFull(conn, bytes));
+    assert.equal(bytes[0], byte);
+  };
+  await echo(1);
+  assert.equal(stack.sandbox.cut({ mode: "stall" }), 1);
+  disruptions.tell("This machine was asleep for 60 s");
+  const since = performance.now();
+  await echo(2);
+  assert.ok(performance.now() - since < 8000, "not only when the next ping is due");
+  assert.equal(sessionsOf(stack.sandbox), 1);
+  conn.close();
 });

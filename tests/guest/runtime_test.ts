@@ -337,6 +337,28 @@ Deno.test("the clock is set when it is off by more than a second", async () => {
   assert.equal(await host.ping(), 0);
 });
 
+Deno.test("a backend is told when the host has slept, after the clock was set", async () => {
+  const told: unknown[] = [];
+  await using f = await fixture({ setTime: (now) => void told.push(now) });
+  const hostClock = new FakeClock(f.clock.now());
+  let asleep = 0;
+  hostClock.now = () => f.clock.now() + asleep;
+  const host = await f.accept({ clock: hostClock });
+  host.disrupted("There is no backend yet");
+  await host.configure(CONFIG);
+  const { disruptions } = f.backends[0]!.options;
+  const listener = disruptions.on((cause) => told.push(cause));
+  asleep = 60_000;
+  host.disrupted("This machine was asleep for 60 s");
+  await settle();
+  assert.deepEqual(told, [hostClock.now(), "This machine was asleep for 60 s"]);
+  listener[Symbol.dispose]();
+  asleep = 0;
+  host.disrupted("Nobody listens any more");
+  await settle();
+  assert.equal(told.length, 2);
+});
+
 Deno.test("start() and its failure go through", async () => {
   await using f = await fixture();
   const host = await f.accept();

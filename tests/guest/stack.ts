@@ -19,6 +19,7 @@ import {
 import { type CredentialManager, fixedCredentials } from "../../lib/credentials/mod.ts";
 import { GuestAgent } from "../../lib/guest/mod.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "../../lib/sandbox/mod.ts";
+import type { Disruptions } from "../../lib/ssm/mod.ts";
 import {
   connectVsock,
   listenVsock,
@@ -32,6 +33,8 @@ export interface GuestStackOptions {
   readonly settings?: Partial<AwsBackendSettings>;
   /** Default those that the sandbox gives. */
   readonly credentials?: (sandbox: Sandbox) => CredentialManager;
+  /** Tells the host that it has slept. */
+  readonly disruptions?: Disruptions;
 }
 
 /** Both halves. */
@@ -81,6 +84,7 @@ export async function startGuestStack(options: GuestStackOptions = {}): Promise<
     home,
     trustedHostsFile: `${home}/trusted_hosts`,
     guestLog: { level: "debug" },
+    ...(options.disruptions && { disruptions: options.disruptions }),
   });
   const agents: { stop(): Promise<void> }[] = [];
   return {

@@ -1,7 +1,15 @@
 /** The bytes that the documentation shows are those of the code. */
 
 import assert from "node:assert/strict";
-import { GUEST_CALLS, HOST_CALLS, LOG, PROGRESS, STATE, TIME } from "../../lib/protocol/calls.ts";
+import {
+  DISRUPTION,
+  GUEST_CALLS,
+  HOST_CALLS,
+  LOG,
+  PROGRESS,
+  STATE,
+  TIME,
+} from "../../lib/protocol/calls.ts";
 import { encodeMessage } from "../../lib/protocol/message.ts";
 import { toHex } from "../smux/bytes.ts";
 
@@ -19,7 +27,7 @@ Deno.test("the documentation has every call with its limit, and every notice", (
   for (const { name, limit } of [...Object.values(GUEST_CALLS), ...Object.values(HOST_CALLS)]) {
     assert.match(text, new RegExp(`^\\| \`${name}\` .*\\b${limit / 1000} s \\|$`, "m"), name);
   }
-  for (const { name } of [TIME, STATE, LOG, PROGRESS]) {
+  for (const { name } of [TIME, DISRUPTION, STATE, LOG, PROGRESS]) {
     assert.match(text, new RegExp(`^\\| \`${name}\` `, "m"), name);
   }
 });

@@ -277,6 +277,39 @@ Deno.test("a guest that hangs while its connection lives is given up", async () 
   assert.match(describeError(reason), /does not answer any more: .*ping/);
 });
 
+Deno.test("a guest is told of a disruption, after the time, and has to answer soon", async () => {
+  const clock = new FakeClock(1000);
+  const told: unknown[] = [];
+  using pair = await tunnelPair({
+    clock,
+    guest: { onTime: (now) => told.push(now), onDisruption: (cause) => told.push(cause) },
+  });
+  await settle();
+  await clock.advance(2000);
+  pair.host.disrupted("This machine was asleep for 60 s");
+  await clock.advance(9000);
+  assert.deepEqual(told, [1000, 3000, "This machine was asleep for 60 s"]);
+  assert.equal(await pair.host.ping(), 0, "and the tunnel stands");
+});
+
+Deno.test("a guest that is gone after a disruption is given up within seconds", async () => {
+  const clock = new FakeClock();
+  const [near, far] = connPair();
+  const keepAlive = { interval: 10_000, timeout: false } as const;
+  using session = createSmuxSession(far, { role: "server", version: 2, clock, keepAlive });
+  const opening = createHostTunnel(near, { services: services(), clock });
+  await greetAsGuest(session);
+  const host = await opening;
+  let over = false;
+  void host.closed.then(() => over = true);
+  host.disrupted("This machine was asleep for 60 s");
+  await clock.advance(7500);
+  assert.equal(over, false);
+  await clock.advance(1000);
+  assert.equal(over, true);
+  host.disrupted("This machine was asleep for 60 s"); // nobody is there to be told
+});
+
 /** The part of a guest that knows nothing but to greet. */
 async function greetAsGuest(session: SmuxSession, major = 1): Promise<Conn> {
   const { value: control } = await session.accept()[Symbol.asyncIterator]().next();

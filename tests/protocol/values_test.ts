@@ -9,7 +9,15 @@ import {
   isAwsocksError,
   OUTCOMES,
 } from "../../lib/core/mod.ts";
-import { GUEST_CALLS, HOST_CALLS, LOG, PROGRESS, STATE, TIME } from "../../lib/protocol/calls.ts";
+import {
+  DISRUPTION,
+  GUEST_CALLS,
+  HOST_CALLS,
+  LOG,
+  PROGRESS,
+  STATE,
+  TIME,
+} from "../../lib/protocol/calls.ts";
 import { guestConfig } from "../../lib/protocol/config.ts";
 import {
   type Decoder,
@@ -82,7 +90,7 @@ Deno.test("every decoder of the protocol refuses random JSON or gives what it na
   const decoders = [
     ...Object.values(GUEST_CALLS).flatMap(({ params, result }) => [params, result]),
     ...Object.values(HOST_CALLS).flatMap(({ params, result }) => [params, result]),
-    ...[TIME, STATE, LOG, PROGRESS].map(({ params }) => params),
+    ...[TIME, DISRUPTION, STATE, LOG, PROGRESS].map(({ params }) => params),
   ] as Decoder<unknown>[];
   fc.assert(
     fc.property(fc.constantFrom(...decoders), fc.jsonValue(), (decoder, value) => {

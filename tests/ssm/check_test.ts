@@ -4,25 +4,15 @@ import assert from "node:assert/strict";
 import { AwsocksError } from "../../lib/core/mod.ts";
 import { DataChannel } from "../../lib/ssm/data_channel.ts";
 import type { SocketConnector } from "../../lib/ssm/mod.ts";
+import { captureLog } from "../proxy/log_capture.ts";
+import { ToldDisruptions } from "../support/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { ScriptedGateway } from "../support/scripted_gateway.ts";
-
-/** Tells when the test says so. */
-class Told {
-  readonly listeners = new Set<(cause: string) => void>();
-  on(listener: (cause: string) => void): Disposable {
-    this.listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.listeners.delete(listener) };
-  }
-  tell(): void {
-    for (const listener of this.listeners) listener("Something happened");
-  }
-}
 
 async function opened(connectOf?: (gateway: ScriptedGateway) => SocketConnector) {
   const gateway = new ScriptedGateway();
   const clock = new FakeClock();
-  const told = new Told();
+  const told = new ToldDisruptions();
   const channel = new DataChannel(gateway.grant, {
     service: gateway,
     connect: connectOf?.(gateway) ?? gateway.connect,
@@ -88,6 +78,25 @@ Deno.test("a back-off between attempts to resume ends", async () => {
   assert.equal(channel.state, "open");
   await close();
 });
+
+Deno.test("the log tells of each reason once, not of each attempt", () =>
+  captureLog(async (lines) => {
+    const { gateway, clock, channel, close } = await opened();
+    const unreachable = () => new AwsocksError("aws-unreachable", "No network");
+    const throttled = () => new AwsocksError("aws-throttled", "Too many requests");
+    gateway.resumeAnswers.push(...Array.from({ length: 20 }, unreachable), throttled());
+    gateway.cut(1006, "");
+    await settle();
+    while (channel.state !== "open") await clock.advance(5000);
+    const told = lines.filter(({ level }) => level === "info")
+      .map(({ message }) => message.replace(/^Session \S+ /, ""));
+    assert.match(told[0]!, /WebSocket closed with code 1006; resuming$/);
+    assert.match(told[1]!, /^could not resume, next try in 0\.[12] s: No network$/);
+    assert.match(told[2]!, /^could not resume, next try in \d\.\d s: Too many requests$/);
+    assert.equal(told[3], "resumed");
+    assert.equal(told.length, 4);
+    await close();
+  }));
 
 Deno.test("an attempt that hangs is given up for a new one", async () => {
   let hanging = 0;

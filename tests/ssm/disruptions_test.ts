@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Clock } from "../../lib/core/mod.ts";
-import { DisruptionWatch } from "../../lib/ssm/disruptions.ts";
+import { DisruptionWatch, usableAddresses } from "../../lib/ssm/disruptions.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 /** A machine that can sleep: its monotonic clock stands still meanwhile, unless it is told not to. */
@@ -81,4 +81,21 @@ Deno.test("what happens while nobody listens is not told", async () => {
   using _again = watch.on((cause) => causes.push(cause));
   await time.advance(10_000);
   assert.deepEqual(causes, []);
+});
+
+Deno.test("addresses that a link gives itself, and those of this machine alone, are no network", () => {
+  const interfaces = [
+    { name: "lo", address: "127.0.0.1" },
+    { name: "lo", address: "::1" },
+    { name: "veth1", address: "fe80::1" },
+    { name: "veth1", address: "169.254.3.4" },
+    { name: "eth0", address: "10.0.0.7" },
+    { name: "eth0", address: "2001:db8::7" },
+    { name: "eth0", address: "fd00::7" },
+  ];
+  assert.deepEqual(usableAddresses(interfaces), [
+    "eth0=10.0.0.7",
+    "eth0=2001:db8::7",
+    "eth0=fd00::7",
+  ]);
 });
