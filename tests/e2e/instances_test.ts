@@ -90,6 +90,10 @@ for (const { name, sandbox = { switches: { pace: true } }, happen } of WAYS) {
         }
       }
 
+      // What a busy machine does to all of them is not the instance's doing.
+      for (const client of clients) client.reset();
+      await pause(1000);
+      const usual = Math.max(...clients.map(({ longestStall }) => longestStall));
       for (const client of clients) client.reset();
       happen(stack.sandbox, first);
       const pages = await Promise.all(Array.from({ length: 20 }, async (_, i) => {
@@ -107,7 +111,7 @@ for (const { name, sandbox = { switches: { pace: true } }, happen } of WAYS) {
       );
       assert.ok(slowest < FAILOVER_LIMIT, `${slowest} ms for a page`);
       for (const { failure } of survivors) assert.equal(failure, undefined);
-      assert.ok(stall < STALL_LIMIT, `${stall} ms without progress`);
+      assert.ok(stall < STALL_LIMIT + 2 * usual, `${stall} ms without progress, ${usual} before`);
     } finally {
       await Promise.all(clients.map((client) => client.end()));
     }
