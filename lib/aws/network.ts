@@ -29,25 +29,31 @@ export interface AwsNetwork extends Disposable {
 export interface NetworkOptions {
   /** Proxy variables (`HTTPS_PROXY`, `NO_PROXY`, …) and `AWS_CA_BUNDLE`. */
   readonly env: Environment;
+  /** Milliseconds for which an idle connection is kept; default {@linkcode IDLE_TIMEOUT_MS}. */
+  readonly idleTimeout?: number;
 }
+
+/**
+ * Calls come in bursts, with long pauses between. A connection that is kept for longer may be dead when
+ * it is used: after sleep, or with another network, a call over it would wait for its time-out.
+ */
+export const IDLE_TIMEOUT_MS = 10_000;
 
 /**
  * Reads the environment once.
  * @throws AwsocksError `config-unreadable` or `config-invalid` for a bad `AWS_CA_BUNDLE`
  */
 export function createNetwork(options: NetworkOptions): AwsNetwork {
-  const { env } = options;
+  const { env, idleTimeout = IDLE_TIMEOUT_MS } = options;
   const caCerts = readCaBundle(env.AWS_CA_BUNDLE);
   const proxyFor = proxyResolver(env);
-  // Without proxy and bundle, Deno's own client does all there is to do.
-  const needsClient = caCerts.length > 0 || PROXY_VARIABLES.some((name) => env[name]);
   const clients = new Map<string | undefined, Deno.HttpClient>();
   let closed = false;
 
   const clientFor = (proxy: string | undefined): Deno.HttpClient => {
     const known = clients.get(proxy);
     if (known) return known;
-    const client = createClient(caCerts, proxy);
+    const client = createClient({ caCerts: [...caCerts], poolIdleTimeout: idleTimeout }, proxy);
     clients.set(proxy, client);
     return client;
   };
@@ -61,15 +67,17 @@ export function createNetwork(options: NetworkOptions): AwsNetwork {
     caCerts,
     async fetch(url, init = {}) {
       if (closed) throw new AwsocksError("aborted", "The way to AWS is closed");
-      return await fetch(url, needsClient ? { ...init, client: clientFor(proxyFor(url)) } : init);
+      return await fetch(url, { ...init, client: clientFor(proxyFor(url)) });
     },
     close,
     [Symbol.dispose]: close,
   };
 }
 
-function createClient(caCerts: readonly string[], proxy: string | undefined): Deno.HttpClient {
-  const base = { caCerts: [...caCerts] };
+function createClient(
+  base: Deno.CreateHttpClientOptions,
+  proxy: string | undefined,
+): Deno.HttpClient {
   if (proxy === undefined) return withoutProxyVariables(() => Deno.createHttpClient(base));
   const url = new URL(proxy);
   const username = decodeURIComponent(url.username);

@@ -108,7 +108,6 @@ function reasonOf(error: Error, end: ChannelEnd | undefined): Error {
   return new AwsocksError(
     "session-closed",
     "Session Manager has ended the session, or the SSH server the connection",
-    { cause: error },
   );
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { AwsNetwork } from "../aws/mod.ts";
 import {
   type AwsBackendSettings,
   type Backend,
@@ -22,8 +23,8 @@ export interface AwsSideOptions {
   readonly config: GuestConfig;
   readonly host: HostServices;
   readonly credentials: CredentialManager;
-  /** Folder of the guest's own for files that libraries want as files. */
-  readonly stateDir: string;
+  /** The way out to AWS; called on first use. */
+  readonly network: () => Promise<AwsNetwork>;
   /** Tells when connections may have died unnoticed. */
   readonly disruptions: Disruptions;
   readonly onChange: () => void;
@@ -41,7 +42,7 @@ export function createAwsSide(options: AwsSideOptions): Backend {
     settings: settingsOf(config),
     region: config.region,
     credentials,
-    network: () => openNetwork(options),
+    network: options.network,
     prompts: config.canChoose ? { chooseInstance: chooserOf(host) } : {},
     identities: (findOptions) => remoteIdentities(host, findOptions),
     hostKeys: (server) => remoteHostKeys(host, server),
@@ -72,14 +73,6 @@ function settingsOf(config: GuestConfig): AwsBackendSettings {
     connectTimeout: config.connectTimeout,
     endpoints: config.endpoints,
   };
-}
-
-async function openNetwork({ config, stateDir }: AwsSideOptions) {
-  const { createNetwork } = await import("../aws/mod.ts");
-  if (config.caBundle === undefined) return createNetwork({ env: config.env });
-  const path = `${stateDir}/ca-bundle.pem`;
-  await Deno.writeTextFile(path, config.caBundle, { mode: 0o600 });
-  return createNetwork({ env: { ...config.env, AWS_CA_BUNDLE: path } });
 }
 
 function chooserOf(host: HostServices): NonNullable<BackendPrompts["chooseInstance"]> {

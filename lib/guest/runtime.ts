@@ -18,6 +18,7 @@ import type { GuestConfig, GuestState, HostServices, StreamHeader } from "../pro
 import { type CreateAwsSide, createAwsSide } from "./aws_side.ts";
 import { TunnelCredentials } from "./credentials.ts";
 import { HostDisruptions } from "./host_disruptions.ts";
+import { WayOut } from "./way_out.ts";
 
 const log = getLog("guest");
 
@@ -41,6 +42,7 @@ interface Applied {
   readonly text: string;
   readonly backend: Backend;
   readonly credentials: TunnelCredentials;
+  readonly wayOut: WayOut;
 }
 
 /** Runs the backend. It outlives tunnels: a host that comes again finds it as it was. */
@@ -121,11 +123,12 @@ export class GuestRuntime {
     const { createBackend = createAwsSide } = this.#options;
     const credentials = new TunnelCredentials(host, clock);
     if (this.#latest) credentials.update(this.#latest);
+    const wayOut = new WayOut(config, stateDir);
     const backend = createBackend({
       config,
       host,
       credentials,
-      stateDir,
+      network: wayOut.network,
       disruptions: this.#disruptions,
       clock,
       onChange: () => {
@@ -133,7 +136,7 @@ export class GuestRuntime {
       },
       onProgress,
     });
-    return { text, backend, credentials };
+    return { text, backend, credentials, wayOut };
   }
 
   async #drop(): Promise<void> {
@@ -146,6 +149,7 @@ export class GuestRuntime {
       log.warn("Closing the backend failed: {reason}", { reason: describeError(error) });
     }
     await applied.credentials.close();
+    await applied.wayOut.close();
   }
 
   #change(work: () => Promise<void>): Promise<void> {

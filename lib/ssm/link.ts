@@ -106,8 +106,9 @@ export class Link {
     this.#dial(this.#grant).catch((error) => {
       if (this.#abort.signal.aborted) return;
       if (isFinal(error)) return this.#fail(error, false);
-      this.#failed("could not connect", error);
-      void this.#resume(this.#backoff.next());
+      const delay = this.#backoff.next();
+      this.#failed("connect", delay, error);
+      void this.#resume(delay);
     });
   }
 
@@ -248,7 +249,7 @@ export class Link {
           return this.#fail(resumeFailed(sessionId, error), false);
         }
         delay = this.#backoff.next();
-        this.#failed(`could not resume, next try in ${(delay / 1000).toFixed(1)} s`, error);
+        this.#failed("resume", delay, error);
       } finally {
         this.#attempt = undefined;
       }
@@ -260,15 +261,20 @@ export class Link {
     this.#events.failed(error, over);
   }
 
-  #failed(what: string, error: unknown): void {
+  /** Notes a failure after which there will be another attempt. The log tells of each reason once. */
+  #failed(what: "connect" | "resume", delay: number, error: unknown): void {
     const again = this.#lastError !== undefined &&
       describeError(error) === describeError(this.#lastError);
     this.#lastError = error;
-    log[again ? "debug" : "info"]("Session {sessionId}: {what}: {reason}", {
-      sessionId: this.#grant.sessionId,
-      what,
-      reason: describeError(error),
-    });
+    log[again ? "debug" : "info"](
+      "Session {sessionId}: could not {what}, next try in {seconds} s: {reason}",
+      {
+        sessionId: this.#grant.sessionId,
+        what,
+        seconds: (delay / 1000).toFixed(1),
+        reason: describeError(error),
+      },
+    );
   }
 }
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { createNetwork } from "../../lib/aws/mod.ts";
 import { isAwsocksError } from "../../lib/core/mod.ts";
 import { type Authority, closedPort, FAR_HOST, makeAuthority, serve, startProxy } from "./peers.ts";
@@ -86,6 +88,27 @@ Deno.test("createNetwork() names a bundle that it cannot use", async () => {
     () => createNetwork({ env: { AWS_CA_BUNDLE: empty } }),
     (error) => isAwsocksError(error, "config-invalid") && error.message.includes(empty),
   );
+});
+
+Deno.test("an idle connection is used again soon, and not for long", async () => {
+  let connections = 0;
+  const server = createServer((_request, response) => response.end("from the server"));
+  server.keepAliveTimeout = 60_000;
+  server.on("connection", () => connections++);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  {
+    using network = createNetwork({ env: {}, idleTimeout: 300 });
+    const call = async () => await (await network.fetch(`http://127.0.0.1:${port}/`)).text();
+    await call();
+    await call();
+    assert.equal(connections, 1);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await call();
+    assert.equal(connections, 2);
+  }
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 });
 
 Deno.test("close() can be called twice and ends the network", async () => {

@@ -17,13 +17,14 @@ import { download, getPage, SITE, upload } from "../support/transfers.ts";
 const BYES = Number(Deno.env.get("AWSOCKS_SOAK_BYES") ?? 20);
 const INTERVAL_MS = Number(Deno.env.get("AWSOCKS_SOAK_MS") ?? 300);
 
-/** Bytes in use, and descriptors, once the garbage is gone. */
-function held(): { readonly heap: number; readonly descriptors: number } {
+/** Bytes in use, buffers included, and descriptors, once the garbage is gone. */
+function held(): { readonly bytes: number; readonly descriptors: number } {
   setFlagsFromString("--expose-gc");
   const gc = runInNewContext("gc") as () => void;
   for (let i = 0; i < 3; i++) gc();
   const descriptors = [...Deno.readDirSync("/proc/self/fd")].length;
-  return { heap: Deno.memoryUsage().heapUsed, descriptors };
+  const { heapUsed, external } = Deno.memoryUsage();
+  return { bytes: heapUsed + external, descriptors };
 }
 
 /** Works without a pause until told to stop. @returns how often it has worked */
@@ -50,10 +51,12 @@ async function mixedTraffic(stack: Stack, byes: number): Promise<Record<string, 
     pages: again(() => getPage(stack)),
   };
   const echo = await startEcho(stack);
+  let cuts = 0;
   for (let bye = 0; bye < byes; bye++) {
     await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
-    sandbox.cut({ mode: "bye" });
+    cuts += sandbox.cut({ mode: "bye" });
   }
+  assert.ok(cuts >= byes, `only ${cuts} WebSockets were closed`);
   assert.equal(echo.failure, undefined);
   const counts = {
     echoes: echo.progress,
@@ -91,7 +94,7 @@ for (const backend of ["ssh", "port"] as const) {
       assert.equal(byte[0], 42);
       idle.close();
 
-      const growth = after.heap - before.heap;
+      const growth = after.bytes - before.bytes;
       const descriptors = after.descriptors - before.descriptors;
       const started = stack.sandbox.sessions();
       console.log(

@@ -43,8 +43,11 @@ async function connected(listener: VsockListener, address = listener.address) {
   return await Promise.all([connectVsock(address), listener.accept()]);
 }
 
+/** Tests beside this one take the ports of 127.0.0.1. */
+const LOOPBACK = Deno.build.os === "linux" ? "127.0.0.2" : "127.0.0.1";
+
 const kinds: readonly [string, (dir: string) => VsockAddress][] = [
-  ["tcp", () => ({ kind: "tcp", host: "127.0.0.1", port: 0 })],
+  ["tcp", () => ({ kind: "tcp", host: LOOPBACK, port: 0 })],
   ["unix", (dir) => ({ kind: "unix", path: `${dir}/s` })],
 ];
 
