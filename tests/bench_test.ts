@@ -88,6 +88,7 @@ Deno.test("tables and plot say what was measured, and what was not", async () =>
   const run: Run = {
     date: "2025-01-01T00:00:00.000Z",
     machine: "2 × Abacus",
+    load: 1.5,
     results: [await measure(scripted([10, 10, 10], [5, 5, 5])), {
       ...await measure(scripted([6, 6, 6], [5, 5, 5])),
       name: "running",
@@ -99,6 +100,8 @@ Deno.test("tables and plot say what was measured, and what was not", async () =>
   assert.match(text, /running .* 1\.20 +≥ 2 +MISSED\n/);
   assert.match(text, /walking: uphill\n/);
   assert.match(text, /flying: not run, needs wings/);
+  assert.match(text, /load was 1\.50 before/);
+  assert.doesNotMatch(tableText({ ...run, load: 0.2 }), /load/);
   assert.match(
     tableMarkdown(run),
     /\| walking \| 10\.0 km\/h \| 5\.00 km\/h \| a <snail> \| 2\.00 \| ≥ 2 \|/,

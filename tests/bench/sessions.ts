@@ -47,16 +47,18 @@ function parallel(
   sessions: number,
   direction: "downloads" | "uploads",
   atLeast: number,
+  latency = 0,
 ): Bench {
   const work = direction === "downloads" ? down : up;
+  const away = latency > 0 ? `, ${latency} ms away` : "";
   return {
-    name: `8 ${direction}, ${sessions} sessions`,
+    name: `8 ${direction}, ${sessions} sessions${away}`,
     unit: "MB/s",
     baseline: "1 session",
     goal: { atLeast },
     rounds: direction === "downloads" ? 3 : 9,
     open: () =>
-      withSessions([sessions, 1], "pace=on", (many, one) => ({
+      withSessions([sessions, 1], `pace=on,latency=${latency}ms`, (many, one) => ({
         figure: () => work(many!),
         baseline: () => work(one!),
       })),
@@ -147,6 +149,7 @@ export const SESSIONS: readonly Bench[] = [
   parallel(4, "downloads", 3.5),
   parallel(8, "downloads", 6),
   parallel(4, "uploads", 1),
+  parallel(4, "uploads", 1, 20),
   upload("upload, 1 session", "pace=on"),
   upload("upload, 1 session, 20 ms away", "pace=on,latency=20ms"),
   text,
