@@ -1,8 +1,9 @@
 /** What the benchmarks make of their measurements; they themselves run by `deno task bench`. */
 
 import assert from "node:assert/strict";
+import { mostUnacknowledged } from "./bench/backlog.ts";
 import { BENCHES } from "./bench/benches.ts";
-import { type Bench, measure, median, meetsGoal, quantile } from "./bench/harness.ts";
+import { type Bench, measure, median, meetsGoal, openSides, quantile } from "./bench/harness.ts";
 import { plotSvg } from "./bench/plot.ts";
 import { type Run, shortNumber, tableMarkdown, tableText } from "./bench/report.ts";
 
@@ -51,6 +52,30 @@ Deno.test("measure() takes both sides in turn, each first every other time, and 
   assert.deepEqual(result.figure.all, [10, 30, 20]);
 });
 
+Deno.test("openSides() closes what it holds with the sides, or at once when it fails", async () => {
+  const closed: string[] = [];
+  const thing = (name: string) => ({ [Symbol.dispose]: () => void closed.push(name) });
+  const sides = await openSides((stack) => {
+    stack.use(thing("first"));
+    stack.use(thing("second"));
+    return Promise.resolve({
+      figure: () => Promise.resolve(1),
+      baseline: () => Promise.resolve(2),
+    });
+  });
+  assert.deepEqual(closed, []);
+  await sides[Symbol.asyncDispose]();
+  assert.deepEqual(closed, ["second", "first"]);
+  await assert.rejects(
+    openSides((stack) => {
+      stack.use(thing("third"));
+      throw new Error("no room");
+    }),
+    /no room/,
+  );
+  assert.deepEqual(closed, ["second", "first", "third"]);
+});
+
 Deno.test("meetsGoal() knows both kinds of goals, and none", () => {
   assert.equal(meetsGoal({ ratio: 2, goal: { atLeast: 2 } }), true);
   assert.equal(meetsGoal({ ratio: 1.9, goal: { atLeast: 2 } }), false);
@@ -63,6 +88,7 @@ Deno.test("tables and plot say what was measured, and what was not", async () =>
   const run: Run = {
     date: "2025-01-01T00:00:00.000Z",
     machine: "2 × Abacus",
+    load: 1.5,
     results: [await measure(scripted([10, 10, 10], [5, 5, 5])), {
       ...await measure(scripted([6, 6, 6], [5, 5, 5])),
       name: "running",
@@ -74,6 +100,8 @@ Deno.test("tables and plot say what was measured, and what was not", async () =>
   assert.match(text, /running .* 1\.20 +≥ 2 +MISSED\n/);
   assert.match(text, /walking: uphill\n/);
   assert.match(text, /flying: not run, needs wings/);
+  assert.match(text, /load was 1\.50 before/);
+  assert.doesNotMatch(tableText({ ...run, load: 0.2 }), /load/);
   assert.match(
     tableMarkdown(run),
     /\| walking \| 10\.0 km\/h \| 5\.00 km\/h \| a <snail> \| 2\.00 \| ≥ 2 \|/,
@@ -90,6 +118,13 @@ Deno.test("shortNumber() gives three digits that count", () => {
     "12.3",
     "1.23",
   ]);
+});
+
+Deno.test("mostUnacknowledged() finds the largest of the log, and misses it when there is none", () => {
+  const line = (bytes: number) =>
+    `12:00:00 DEBUG ssm  Session s is over maxUnacknowledged=${bytes}\n`;
+  assert.equal(mostUnacknowledged(`${line(1000)}other\n${line(70_000)}${line(5)}`), 70);
+  assert.throws(() => mostUnacknowledged("other\n"), /no session's end/);
 });
 
 Deno.test("docs/performance.md has a row for each benchmark, in order", async () => {

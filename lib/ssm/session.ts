@@ -4,12 +4,14 @@
  * @module
  */
 
-import type { Clock, Conn, Timer } from "../core/mod.ts";
+import { type Clock, type Conn, getLog, type Timer } from "../core/mod.ts";
 import type { ChannelEnd, ChannelStats, DataChannelOptions } from "./channel_types.ts";
 import { DataChannel } from "./data_channel.ts";
 import type { SessionInfo } from "./handshake.ts";
 import type { SessionGrant, SessionService, StartSessionRequest } from "./service.ts";
 import type { SocketConnector } from "./socket.ts";
+
+const log = getLog("ssm");
 
 /** A started session whose handshake is complete. */
 export interface Session extends AsyncDisposable {
@@ -65,6 +67,7 @@ export async function openSession(
     await channel.shutdown();
     throw error;
   }
+  void channel.closed.then((end) => tellEnd(channel, end));
   return {
     sessionId: grant.sessionId,
     info,
@@ -80,6 +83,16 @@ export async function openSession(
     close: () => channel.shutdown(),
     [Symbol.asyncDispose]: () => channel.shutdown(),
   };
+}
+
+/** What a session has moved and lost, for those who wonder how fast it was. */
+function tellEnd(channel: DataChannel, { by }: ChannelEnd): void {
+  const { sessionId, stats } = channel;
+  log.debug("Session {sessionId} is over: {sentBytes} bytes sent, {receivedBytes} received", {
+    sessionId,
+    by,
+    ...stats,
+  });
 }
 
 /** Time in milliseconds that an aborted StartSession may still take to tell its session's id. */

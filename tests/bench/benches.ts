@@ -5,10 +5,19 @@
  */
 
 import type { Bench } from "./harness.ts";
+import { BACKLOG } from "./backlog.ts";
 import { DIRECT } from "./direct.ts";
+import { PORT } from "./port.ts";
 import { PROCESS } from "./process.ts";
 import { SESSIONS } from "./sessions.ts";
 import { TUNNEL } from "./tunnel.ts";
 
 /** Every benchmark. */
-export const BENCHES: readonly Bench[] = [...SESSIONS, ...DIRECT, TUNNEL, ...PROCESS];
+export const BENCHES: readonly Bench[] = [
+  ...SESSIONS,
+  BACKLOG,
+  PORT,
+  ...DIRECT,
+  TUNNEL,
+  ...PROCESS,
+];

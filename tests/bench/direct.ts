@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bench, Sides } from "./harness.ts";
+import { type Bench, openSides, type Sides } from "./harness.ts";
 import { connectionsPerSecond, flow } from "./load.ts";
 import {
   dante,
@@ -19,22 +19,22 @@ import {
 type Server = Awaited<ReturnType<typeof startServer>>;
 
 /** Ours and another one, with a destination. */
-async function beside(
+function beside(
   other: () => Promise<Proxy>,
   use: (proxy: Proxy, server: Server) => Promise<number>,
   note?: (server: Server) => Promise<string>,
 ): Promise<Sides> {
-  const all = await Promise.all([directProxy(), other(), startServer()]);
-  const [ours, theirs, server] = all;
-  const remark = await note?.(server);
-  return {
-    figure: () => use(ours, server),
-    baseline: () => use(theirs, server),
-    ...(remark && { note: () => remark }),
-    [Symbol.asyncDispose]: async () => {
-      for (const each of all) await each[Symbol.asyncDispose]();
-    },
-  };
+  return openSides(async (stack) => {
+    const server = stack.use(await startServer());
+    const ours = stack.use(await directProxy());
+    const theirs = stack.use(await other());
+    const remark = await note?.(server);
+    return {
+      figure: () => use(ours, server),
+      baseline: () => use(theirs, server),
+      ...(remark && { note: () => remark }),
+    };
+  });
 }
 
 const FLOW_MS = 1500;

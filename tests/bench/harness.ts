@@ -30,6 +30,18 @@ export interface Sides extends AsyncDisposable {
   readonly note?: () => string;
 }
 
+/**
+ * Sets sides up. What the stack holds is closed with them, or at once if this fails half way.
+ */
+export async function openSides(
+  setUp: (stack: AsyncDisposableStack) => Promise<Omit<Sides, typeof Symbol.asyncDispose>>,
+): Promise<Sides> {
+  await using stack = new AsyncDisposableStack();
+  const sides = await setUp(stack);
+  const owned = stack.move();
+  return { ...sides, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
 /** A bound of a ratio. */
 export type Goal = { readonly atLeast: number } | { readonly atMost: number };
 

@@ -13,7 +13,14 @@ import { parseArgs } from "node:util";
 import { BENCHES } from "./benches.ts";
 import { measure, type Result } from "./harness.ts";
 import { plotSvg } from "./plot.ts";
-import { machineName, type Run, type Skipped, tableMarkdown, tableText } from "./report.ts";
+import {
+  loadOfMachine,
+  machineName,
+  type Run,
+  type Skipped,
+  tableMarkdown,
+  tableText,
+} from "./report.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -29,6 +36,7 @@ const { values } = parseArgs({
 
 /** Runs what was asked for. */
 async function runBenches(): Promise<Run> {
+  const load = loadOfMachine();
   const results: Result[] = [];
   const skipped: Skipped[] = [];
   const chosen = BENCHES.filter(({ name }) => name.includes(values.filter ?? ""));
@@ -51,7 +59,7 @@ async function runBenches(): Promise<Run> {
       skipped.push({ name, why: `it failed: ${error instanceof Error ? error.message : error}` });
     }
   }
-  return { date: new Date().toISOString(), machine: machineName(), results, skipped };
+  return { date: new Date().toISOString(), machine: machineName(), load, results, skipped };
 }
 
 const run: Run = values.from

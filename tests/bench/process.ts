@@ -5,7 +5,7 @@
  */
 
 import { runProgram } from "../support/program.ts";
-import type { Bench } from "./harness.ts";
+import { type Bench, openSides } from "./harness.ts";
 import { connect, ECHO, echoTimes } from "./load.ts";
 import { directProxy, SandboxProgram } from "./programs.ts";
 
@@ -25,28 +25,25 @@ const memory: Bench = {
   rounds: 1,
   missing: () =>
     Promise.resolve(Deno.build.os === "linux" ? "" : "needs Linux, which tells it in /proc"),
-  open: async () => {
-    const sandbox = await SandboxProgram.open("pace=on");
-    const proxy = await sandbox.proxy();
-    const before = await resident(proxy.pid);
-    return {
-      figure: async () => {
-        const conns = [];
-        for (let i = 0; i < IDLE; i++) conns.push(await connect(proxy.address, ECHO));
-        for (const conn of conns) await echoTimes(conn, 1, 0);
-        await new Promise((resolve) => setTimeout(resolve, 3000));
-        const figure = await resident(proxy.pid);
-        for (const conn of conns) conn.close();
-        return figure;
-      },
-      baseline: () => Promise.resolve(250),
-      note: () => `${before.toFixed(0)} MB before the first`,
-      [Symbol.asyncDispose]: async () => {
-        await proxy[Symbol.asyncDispose]();
-        await sandbox[Symbol.asyncDispose]();
-      },
-    };
-  },
+  open: () =>
+    openSides(async (stack) => {
+      const sandbox = stack.use(await SandboxProgram.open("pace=on"));
+      const proxy = stack.use(await sandbox.proxy());
+      const before = await resident(proxy.pid);
+      return {
+        figure: async () => {
+          const conns = [];
+          for (let i = 0; i < IDLE; i++) conns.push(await connect(proxy.address, ECHO));
+          for (const conn of conns) await echoTimes(conn, 1, 0);
+          await new Promise((resolve) => setTimeout(resolve, 3000));
+          const figure = await resident(proxy.pid);
+          for (const conn of conns) conn.close();
+          return figure;
+        },
+        baseline: () => Promise.resolve(250),
+        note: () => `${before.toFixed(0)} MB before the first`,
+      };
+    }),
 };
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -17,6 +17,12 @@ export interface Proxy extends AsyncDisposable {
   readonly pid: number;
 }
 
+/** `awsocks start`. */
+export interface OwnProxy extends Proxy {
+  /** Ends it. Idempotent. @returns its log */
+  stop(): Promise<string>;
+}
+
 /** What the sandbox says when it is up. */
 interface Ready {
   readonly env: Readonly<Record<string, string>>;
@@ -44,7 +50,7 @@ export class SandboxProgram implements AsyncDisposable {
   }
 
   /** `awsocks start` that leads into it, and is connected. */
-  proxy(...args: readonly string[]): Promise<Proxy> {
+  proxy(...args: readonly string[]): Promise<OwnProxy> {
     return startAwsocks([...this.#start, "--no-lazy", ...args], this.#env);
   }
 
@@ -57,18 +63,19 @@ export class SandboxProgram implements AsyncDisposable {
 async function startAwsocks(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): Promise<Proxy> {
+): Promise<OwnProxy> {
   const program = startProgram([...args, "-l", "127.0.0.1:0"], { env, limit: LIMIT });
   const [, port] = await program.saw(/listens on 127\.0\.0\.1:(\d+)/);
   return {
     address: { host: "127.0.0.1", port: Number(port) },
     pid: program.pid,
+    stop: async () => (await program.stop()).stderr,
     [Symbol.asyncDispose]: async () => void await program.stop(),
   };
 }
 
 /** `awsocks start` that connects straight to every destination. */
-export function directProxy(): Promise<Proxy> {
+export function directProxy(): Promise<OwnProxy> {
   const args = ["start", "-i", "i-0123456789abcdef0", "-r", "eu-central-1"];
   return startAwsocks([...args, "--route-default", "direct"]);
 }

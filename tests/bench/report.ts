@@ -4,7 +4,7 @@
  * @module
  */
 
-import { cpus, release, totalmem, type } from "node:os";
+import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { type Goal, meetsGoal, type Result } from "./harness.ts";
 
 /** A benchmark that did not run. */
@@ -19,6 +19,8 @@ export interface Run {
   /** UTC, ISO 8601. */
   readonly date: string;
   readonly machine: string;
+  /** Programs that wanted a processor in the minute before, on average; 0 where nobody counts. */
+  readonly load: number;
   readonly results: readonly Result[];
   readonly skipped: readonly Skipped[];
 }
@@ -29,6 +31,14 @@ export function machineName(): string {
   const memory = `${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
   const model = all[0]?.model.trim() || "unknown processor";
   return `${all.length} × ${model}, ${memory}, ${type()} ${release()}, Deno ${Deno.version.deno}`;
+}
+
+/** Load above which something else takes what the benchmarks want to have. */
+const BUSY = 0.5;
+
+/** Programs that wanted a processor in the last minute, on average. */
+export function loadOfMachine(): number {
+  return loadavg()[0] ?? 0;
 }
 
 /** Three digits that count. */
@@ -71,10 +81,13 @@ export function tableText(run: Run): string {
   return [run.machine, "", ...lines, ...remarks(run), ""].join("\n");
 }
 
-function remarks({ results, skipped }: Run): string[] {
+function remarks({ results, skipped, load }: Run): string[] {
+  const busy = load > BUSY
+    ? [`The load was ${shortNumber(load)} before it began: measure again when nothing else runs`]
+    : [];
   const notes = results.filter(({ note }) => note).map(({ name, note }) => `${name}: ${note}`);
   const left = skipped.map(({ name, why }) => `${name}: not run, ${why}`);
-  const all = [...notes, ...left];
+  const all = [...notes, ...left, ...busy];
   return all.length > 0 ? ["", ...all] : [];
 }
 

@@ -6,7 +6,7 @@
  */
 
 import type { Conn } from "../../lib/core/mod.ts";
-import { type Bench, quantile, type Sides } from "./harness.ts";
+import { type Bench, openSides, quantile, type Sides } from "./harness.ts";
 import { connect, ECHO, echoTimes, get, put, rate, SITE } from "./load.ts";
 import { type Proxy, SandboxProgram } from "./programs.ts";
 
@@ -21,43 +21,44 @@ const down = ({ address }: Proxy, size = SHARE) =>
 const up = ({ address }: Proxy, size = 5 * SHARE) => rate(PARALLEL, size, () => put(address, size));
 
 /** Proxies with these numbers of sessions, all of which are up. */
-async function withSessions(
+function withSessions(
   numbers: readonly number[],
   switches: string,
   use: (...proxies: readonly Proxy[]) => Omit<Sides, typeof Symbol.asyncDispose>,
 ): Promise<Sides> {
-  const sandbox = await SandboxProgram.open(switches);
-  const proxies = await Promise.all(
-    numbers.map((sessions) => sandbox.proxy("--max-sessions", String(sessions))),
-  );
-  for (const { address } of proxies) {
-    const conns = await Promise.all(Array.from({ length: PARALLEL }, () => connect(address, ECHO)));
-    for (const conn of conns) await echoTimes(conn, 1, 0);
-    for (const conn of conns) conn.close();
-  }
-  return {
-    ...use(...proxies),
-    [Symbol.asyncDispose]: async () => {
-      for (const proxy of proxies) await proxy[Symbol.asyncDispose]();
-      await sandbox[Symbol.asyncDispose]();
-    },
-  };
+  return openSides(async (stack) => {
+    const sandbox = stack.use(await SandboxProgram.open(switches));
+    const proxies: Proxy[] = [];
+    for (const sessions of numbers) {
+      proxies.push(stack.use(await sandbox.proxy("--max-sessions", String(sessions))));
+    }
+    for (const { address } of proxies) {
+      const conns = await Promise.all(
+        Array.from({ length: PARALLEL }, () => connect(address, ECHO)),
+      );
+      for (const conn of conns) await echoTimes(conn, 1, 0);
+      for (const conn of conns) conn.close();
+    }
+    return use(...proxies);
+  });
 }
 
 function parallel(
   sessions: number,
   direction: "downloads" | "uploads",
   atLeast: number,
+  latency = 0,
 ): Bench {
   const work = direction === "downloads" ? down : up;
+  const away = latency > 0 ? `, ${latency} ms away` : "";
   return {
-    name: `8 ${direction}, ${sessions} sessions`,
+    name: `8 ${direction}, ${sessions} sessions${away}`,
     unit: "MB/s",
     baseline: "1 session",
     goal: { atLeast },
     rounds: direction === "downloads" ? 3 : 9,
     open: () =>
-      withSessions([sessions, 1], "pace=on", (many, one) => ({
+      withSessions([sessions, 1], `pace=on,latency=${latency}ms`, (many, one) => ({
         figure: () => work(many!),
         baseline: () => work(one!),
       })),
@@ -148,6 +149,7 @@ export const SESSIONS: readonly Bench[] = [
   parallel(4, "downloads", 3.5),
   parallel(8, "downloads", 6),
   parallel(4, "uploads", 1),
+  parallel(4, "uploads", 1, 20),
   upload("upload, 1 session", "pace=on"),
   upload("upload, 1 session, 20 ms away", "pace=on,latency=20ms"),
   text,

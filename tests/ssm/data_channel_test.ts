@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { AwsocksError, isAwsocksError } from "../../lib/core/mod.ts";
+import { AwsocksError, configureLogging, isAwsocksError } from "../../lib/core/mod.ts";
 import type { ChannelState, DataChannelOptions } from "../../lib/ssm/channel_types.ts";
 import { DataChannel } from "../../lib/ssm/data_channel.ts";
 import {
@@ -608,4 +608,29 @@ Deno.test("openSession() gives a session that ends with its conn", async () => {
   await opened.close();
   assert.deepEqual(gateway.calls, ["start", "terminate"]);
   assert.equal(clock.pending, 0);
+});
+
+Deno.test("openSession() logs at its end what the session has moved", async () => {
+  const lines: string[] = [];
+  await configureLogging({ level: "debug", format: "json", write: (line) => lines.push(line) });
+  try {
+    const gateway = new ScriptedGateway();
+    const clock = new FakeClock();
+    const opening = session(gateway, clock);
+    await settle();
+    gateway.handshake();
+    const opened = await opening;
+    await opened.conn.write(new Uint8Array(3000));
+    await settle();
+    for (const { sequenceNumber } of gateway.stream()) gateway.acknowledge(sequenceNumber);
+    await opened.close();
+    await settle();
+  } finally {
+    await configureLogging({ level: "error", write: () => {} });
+  }
+  const [line] = lines.map((text) => JSON.parse(text)).filter(({ message }) =>
+    /over/.test(message)
+  );
+  assert.match(line.message, /^Session session-1 is over: 3000 bytes sent, 0 received$/);
+  assert.deepEqual([line.by, line.maxUnacknowledged, line.retransmissions], ["local", 3000, 0]);
 });
