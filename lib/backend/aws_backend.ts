@@ -119,7 +119,7 @@ export function createAwsBackend(options: AwsBackendOptions): Backend {
       name: "ssh",
       maxCarriers: settings.maxSessions ?? 1,
       // When an instance goes, a session on another one is there already.
-      minCarriers: isGroup(settings) ? 2 : 1,
+      minCarriers: groupName(settings) === undefined ? 1 : 2,
       disruptions,
       open: async (openOptions) => {
         const ready = first;
@@ -201,11 +201,11 @@ export interface Parts {
   close(): Promise<void>;
 }
 
-/** True when sessions go to all instances of a Name tag. An id means one. */
-export function isGroup(
+/** The Name tag, when sessions go to all of its instances. An id means one. */
+export function groupName(
   { instances, instanceId, name }: Pick<AwsBackendSettings, "instances" | "instanceId" | "name">,
-): boolean {
-  return instances === "all" && instanceId === undefined && name !== undefined;
+): string | undefined {
+  return instances === "all" && instanceId === undefined ? name : undefined;
 }
 
 function checkRegion(region: string | undefined): string {

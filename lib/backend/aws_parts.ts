@@ -10,7 +10,7 @@ import { createEc2Client, sendSshPublicKey } from "../ec2/mod.ts";
 import { createHostKeyVerifier, findIdentities, ownKnownHostsFile } from "../ssh/mod.ts";
 import { SsmClient } from "../ssm/client.ts";
 import { createSocketConnector } from "../ssm/mod.ts";
-import { type AwsBackendOptions, isGroup, type Parts, type SshServer } from "./aws_backend.ts";
+import { type AwsBackendOptions, groupName, type Parts, type SshServer } from "./aws_backend.ts";
 import { InstanceGroup, type Instances, OneInstance } from "./instances.ts";
 import { Openings } from "./openings.ts";
 import { openPortSession } from "./port_session.ts";
@@ -47,9 +47,10 @@ export function createParts(
     clock,
   };
   const { instanceId, name } = settings;
-  const instances: Instances = isGroup(settings)
-    ? new InstanceGroup({ ...about, name: name! })
-    : new OneInstance({ ...about, instanceId, name, choose: prompts.chooseInstance });
+  const group = groupName(settings);
+  const instances: Instances = group === undefined
+    ? new OneInstance({ ...about, instanceId, name, choose: prompts.chooseInstance })
+    : new InstanceGroup({ ...about, name: group });
   const openings = new Openings({ instances, clock });
   const connect = createSocketConnector({
     credentials: credentials.source,

@@ -7,6 +7,9 @@
 import type { Conn, Target } from "../core/mod.ts";
 import type { DialOptions } from "./backend.ts";
 
+/** Milliseconds of silence after which the far side may be gone. A living agent acknowledges at once. */
+export const SILENCE_LIMIT = 2000;
+
 /** A living way into the network. */
 export interface Carrier {
   /** For the log: the session id, for example. */

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { AwsocksError, type Conn, type Credentials, type Target } from "../core/mod.ts";
+import { AwsocksError, type Conn, type Credentials, orAborted, type Target } from "../core/mod.ts";
 import type { Backend, BackendState, DialOptions } from "./backend.ts";
-import { orAborted } from "./changes.ts";
 
 /** Chooses among backends, once. */
 export class ChosenBackend implements Backend {

@@ -4,9 +4,17 @@
  * @module
  */
 
-import { AwsocksError, Backoff, describeError, getLog, isAwsocksError } from "../core/mod.ts";
+import {
+  AwsocksError,
+  Backoff,
+  describeError,
+  getLog,
+  isAwsocksError,
+  orAborted,
+} from "../core/mod.ts";
 import type { Ec2Client } from "../ec2/mod.ts";
 import type { SsmClient } from "../ssm/client.ts";
+import { SILENCE_LIMIT } from "./carrier.ts";
 import { isAboutDestination } from "./failures.ts";
 import { InstanceKeeper, type InstanceKeeperOptions, type ReadyInstance } from "./instance.ts";
 
@@ -123,8 +131,6 @@ export class OneInstance implements Instances {
 
 /** Milliseconds for which a list of the instances is taken for true. */
 const LIST_AGE = { usual: 10_000, doubt: 1000 };
-/** Milliseconds of a session's silence that speak against its instance. */
-const SILENCE_LIMIT = 2000;
 /** Milliseconds for which an instance is left alone after a failure; grows with each. */
 const AVOID = { initial: 10_000, max: 120_000 };
 
@@ -266,7 +272,7 @@ export class InstanceGroup implements Instances {
         if (this.#list === list) this.#list = undefined;
       });
     }
-    const ids = await unlessAborted(this.#list.ids, signal);
+    const ids = await orAborted(this.#list.ids, signal);
     for (const member of this.#members.values()) {
       if (member.sessions.size === 0 && !ids.includes(member.id)) this.#members.delete(member.id);
     }
@@ -321,16 +327,4 @@ export class InstanceGroup implements Instances {
 
 function isSilent({ sessions }: Member): boolean {
   return [...sessions].some(({ silence }) => silence() >= SILENCE_LIMIT);
-}
-
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -19,6 +19,7 @@ import {
   formatTarget,
   getLog,
   isAwsocksError,
+  orAborted,
   type Target,
   toAwsocksError,
 } from "../core/mod.ts";
@@ -26,11 +27,12 @@ import { createSmuxSession, type SmuxSession } from "../smux/mod.ts";
 import type { Session } from "../ssm/mod.ts";
 import { AckProgress } from "./ack_progress.ts";
 import type { DialOptions } from "./backend.ts";
-import { Changes, orAborted } from "./changes.ts";
+import { Changes } from "./changes.ts";
 import type { Dial, DialLedger } from "./dial_ledger.ts";
 import { PortConn } from "./port_conn.ts";
 import { dialFailure, sessionFailure } from "./port_failure.ts";
 import { isNamed } from "./port_request.ts";
+import { sessionEnd } from "./session_end.ts";
 import type { PortSession } from "./port_session.ts";
 
 const log = getLog("backend");
@@ -62,8 +64,6 @@ const STALLED_AFTER = 3000;
 const GONE_AFTER = { unreasoned: 45_000, reasoned: 600_000 };
 /** Milliseconds for which a name stays looked up when connections fail. */
 const NAME_LIFETIME = 60_000;
-/** Milliseconds for the end of a session to become known after a stream of it has failed. */
-const END_GRACE = 250;
 
 /** Options of {@linkcode MuxSession}. */
 export interface MuxSessionOptions {
@@ -141,7 +141,7 @@ export class MuxSession implements PortSession {
   }
 
   get healthy(): boolean {
-    return this.open && !this.#standsStill;
+    return this.open && this.#stillFor < STALLED_AFTER;
   }
 
   get stalledFor(): number {
@@ -249,15 +249,15 @@ export class MuxSession implements PortSession {
     }
   }
 
-  /** The agent takes nothing, or is said not to be there. */
-  get #standsStill(): boolean {
-    return Math.max(this.stalledFor, this.silence) >= STALLED_AFTER;
+  /** Milliseconds for which the agent has taken nothing, or is said not to be there. */
+  get #stillFor(): number {
+    return Math.max(this.stalledFor, this.silence);
   }
 
   /** Rejects once the session stands still. */
   async #standstill(signal: AbortSignal): Promise<never> {
     const { clock, target } = this.#options;
-    while (!this.#standsStill) await clock.sleep(STALLED_AFTER / 4, { signal });
+    while (this.#stillFor < STALLED_AFTER) await clock.sleep(STALLED_AFTER / 4, { signal });
     if (!this.#poolMayBeFull()) throw this.#silent();
     throw new AwsocksError(
       "destination-timeout",
@@ -303,7 +303,7 @@ export class MuxSession implements PortSession {
     const reason = await this.#smux.closed;
     this.#ended = true;
     this.#turns.notify();
-    const { error } = await this.#sessionEnd() ?? {};
+    const { error } = await sessionEnd(this.#options.session, this.#options.clock) ?? {};
     void session.close();
     if (this.#failure) return this.#failure;
     const failure = sessionFailure(target, error ?? reason);
@@ -313,23 +313,11 @@ export class MuxSession implements PortSession {
       : undefined;
   }
 
-  /** How the session has ended; undefined while it has not. */
-  async #sessionEnd() {
-    const { clock, session } = this.#options;
-    const abort = new AbortController();
-    const end = await Promise.race([
-      session.closed,
-      clock.sleep(END_GRACE, { signal: abort.signal }).catch(() => undefined),
-    ]);
-    abort.abort();
-    return end ?? undefined;
-  }
-
   /** What a failure of a stream means: the end of the session, if that is behind it. */
   async #explain(error: unknown): Promise<unknown> {
     if (!isAwsocksError(error)) return error;
     if (this.#failure) return this.#failure;
-    const end = await this.#sessionEnd();
+    const end = await sessionEnd(this.#options.session, this.#options.clock);
     if (!end) return error;
     return sessionFailure(
       this.#options.target,
@@ -345,7 +333,7 @@ export class MuxSession implements PortSession {
   }
 
   #silent(): AwsocksError {
-    const seconds = Math.round(Math.max(this.stalledFor, this.silence) / 1000);
+    const seconds = Math.round(this.#stillFor / 1000);
     return new AwsocksError("session-lost", `The SSM agent has taken nothing for ${seconds} s`, {
       facts: { sessionId: this.name },
     });

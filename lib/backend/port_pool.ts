@@ -10,11 +10,12 @@ import {
   describeError,
   formatTarget,
   getLog,
+  orAborted,
   type Target,
   type Timer,
   withDeadline,
 } from "../core/mod.ts";
-import { Changes, orAborted } from "./changes.ts";
+import { Changes } from "./changes.ts";
 import { isAboutDestination } from "./failures.ts";
 import type { PortSession } from "./port_session.ts";
 

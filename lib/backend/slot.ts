@@ -12,11 +12,12 @@ import {
   type Conn,
   describeError,
   getLog,
+  settledWithin,
   type Target,
   toAwsocksError,
 } from "../core/mod.ts";
 import type { DialOptions } from "./backend.ts";
-import type { Carrier, OpenCarrier } from "./carrier.ts";
+import { type Carrier, type OpenCarrier, SILENCE_LIMIT } from "./carrier.ts";
 
 const log = getLog("backend");
 
@@ -26,9 +27,6 @@ const SETTLED_AFTER = 10_000;
 const PACE_INTERVAL = 250;
 /** Milliseconds after which the pace of a connection shows. */
 const FRESH_TIME = 2000;
-
-/** Milliseconds of silence after which the far side may be gone. A living agent acknowledges at once. */
-const SILENCE_LIMIT = 2000;
 
 /** What a slot tells its pool. */
 export interface SlotEvents<C extends Carrier = Carrier> {
@@ -176,11 +174,7 @@ export class Slot<C extends Carrier = Carrier> {
 
   /** Waits for the end of the carrier, under which a dial has failed, to become known. */
   async over(limit: number): Promise<void> {
-    if (!this.#carrier) return;
-    const abort = new AbortController();
-    const patience = this.#options.clock.sleep(limit, { signal: abort.signal }).catch(() => {});
-    await Promise.race([this.#carrier.closed, patience]);
-    abort.abort();
+    if (this.#carrier) await settledWithin(this.#options.clock, limit, this.#carrier.closed);
   }
 
   /** Cuts a back-off short. */

@@ -14,10 +14,8 @@ import {
 } from "../ssm/mod.ts";
 import type { Carrier } from "./carrier.ts";
 import type { ReadyInstance } from "./instance.ts";
+import { sessionEnd } from "./session_end.ts";
 import { startSession } from "./start_session.ts";
-
-/** Milliseconds for the end of a session to become known after the SSH connection on it failed. */
-const END_GRACE = 250;
 
 /** Options of {@linkcode openSshCarrier}. */
 export interface SshCarrierOptions {
@@ -77,27 +75,16 @@ export async function openSshCarrier(options: SshCarrierOptions): Promise<Carrie
         return sentBytes + receivedBytes;
       },
       closed: connection.closed.then(async (error) =>
-        error && reasonOf(error, await endOf(session, clock))
+        error && reasonOf(error, await sessionEnd(session, clock))
       ),
       dial: (target, dialOptions) => connection.dial(target, dialOptions),
       close,
     };
   } catch (error) {
-    const end = await endOf(session, clock);
+    const end = await sessionEnd(session, clock);
     await session.close();
     throw portFailure(end?.error ?? error, session, options);
   }
-}
-
-/** How the session has ended, for an SSH connection that has; undefined when the session goes on. */
-async function endOf(session: Session, clock: Clock): Promise<ChannelEnd | undefined> {
-  const abort = new AbortController();
-  const end = await Promise.race([
-    session.closed,
-    clock.sleep(END_GRACE, { signal: abort.signal }).catch(() => {}),
-  ]);
-  abort.abort();
-  return end ?? undefined;
 }
 
 /** What ended a connection that was up: the session's own end, if that is what it was. */

@@ -22,6 +22,7 @@ import {
 import type { Disruptions } from "../ssm/disruptions.ts";
 import type { Backend, BackendState, DialOptions } from "./backend.ts";
 import type { Carrier, OpenCarrier } from "./carrier.ts";
+import { Changes } from "./changes.ts";
 import { CARRIER_GONE, isLasting } from "./failures.ts";
 import { growth, leastBurdened } from "./pool.ts";
 import { Slot, type SlotEvents } from "./slot.ts";
@@ -75,8 +76,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   });
   readonly #slots: Slot<C>[] = [];
   readonly #growBackoff = new Backoff({ initial: 5000, max: 120_000 });
-  /** Replaced whenever something changes; what waits looks again. */
-  #turn = Promise.withResolvers<void>();
+  readonly #changes = new Changes();
   #lastError: AwsocksError | undefined;
   #failures = 0;
   #failedAt = -Infinity;
@@ -150,7 +150,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     this.#disruptions?.[Symbol.dispose]();
     const reason = new AwsocksError("backend-closed", "The proxy is stopping");
     const stopping = this.#slots.map((slot) => slot.stop(reason));
-    this.#change();
+    this.#changes.notify();
     await Promise.all(stopping);
     try {
       await this.#options.onClose?.();
@@ -237,7 +237,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
         }
         if (!best) return await this.#first(signal ?? abort.signal, false);
         await Promise.race([
-          this.#turn.promise,
+          this.#changes.next(),
           clock.sleep(left, { signal: abort.signal }).catch(() => {}),
         ]);
       }
@@ -267,7 +267,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
         failures = this.#failures;
       }
       this.#grow();
-      await this.#turn.promise;
+      await this.#changes.next();
     }
   }
 
@@ -320,7 +320,7 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
   }
 
   /** Opens what is to be up whether it is needed or not. */
-  #reserve(): void {
+  #keepMinimum(): void {
     if (this.#up.length > 0 && this.#slots.length < this.#min && this.#mayGrow()) this.#open();
   }
 
@@ -341,13 +341,13 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
       this.#lastError = undefined;
       this.#growBackoff.reset();
       if (this.state !== "active") this.#machine.to("active");
-      this.#reserve();
-      this.#change();
+      this.#keepMinimum();
+      this.#changes.notify();
     },
     down: () => {
       const last = this.#up.length === 0;
       if (last && this.state === "active") this.#machine.to("transitioning");
-      this.#change();
+      this.#changes.notify();
       return last;
     },
     failed: (slot, error) => {
@@ -363,13 +363,13 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
         this.#noGrowthUntil = this.#options.clock.monotonic() + ms;
         log.info("Could not open another session: {reason}", { reason: describeError(error) });
       }
-      this.#change();
+      this.#changes.notify();
       return needed;
     },
     ended: (slot) => {
       const index = this.#slots.indexOf(slot);
       if (index >= 0) this.#slots.splice(index, 1);
-      this.#change();
+      this.#changes.notify();
     },
   };
 
@@ -378,17 +378,12 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     const quiet = this.#options.quietTime ?? 300_000;
     const up = this.#up;
     for (const slot of up) slot.measure();
-    this.#reserve();
+    this.#keepMinimum();
     const idle = up.filter((slot) => slot.idleFor >= quiet);
     for (const slot of idle.slice(0, Math.max(0, up.length - this.#min))) {
       log.debug("Closing {carrier}, which nobody needs", { carrier: slot.carrier?.name });
       void slot.stop(new AwsocksError("backend-closed", "The session is not needed any more"));
     }
-  }
-
-  #change(): void {
-    this.#turn.resolve();
-    this.#turn = Promise.withResolvers<void>();
   }
 }
 

@@ -88,18 +88,17 @@ export function withDeadline<T>(
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const controller = new AbortController();
-    const give = (error: unknown) => {
-      settle();
-      reject(error);
+    const giveUp = (error: unknown) => {
+      fail(error);
       controller.abort(error);
     };
-    const onAbort = () => give(signal?.reason);
-    const pending = clock.after(ms, () => give(onTimeout()));
+    const onAbort = () => giveUp(signal?.reason);
+    const pending = clock.after(ms, () => giveUp(onTimeout()));
+    signal?.addEventListener("abort", onAbort, { once: true });
     const settle = () => {
       pending.cancel();
       signal?.removeEventListener("abort", onAbort);
     };
-    signal?.addEventListener("abort", onAbort, { once: true });
     const fail = (error: unknown) => {
       settle();
       reject(error);
@@ -113,4 +112,39 @@ export function withDeadline<T>(
       fail(error);
     }
   });
+}
+
+/**
+ * Waits for `promise`, at most `ms` milliseconds.
+ * @returns false when the time ran out
+ */
+export async function settledWithin(
+  clock: Clock,
+  ms: number,
+  promise: Promise<unknown>,
+): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = clock.after(ms, () => resolve(false));
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** What a promise settles with, or the signal's reason if that comes first. */
+export async function orAborted<T>(
+  promise: Promise<T>,
+  signal?: AbortSignal | undefined,
+): Promise<T> {
+  if (!signal) return await promise;
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }

@@ -13,6 +13,7 @@ import {
   describeError,
   getLog,
   isAwsocksError,
+  orAborted,
   type Timer,
   withDeadline,
 } from "../core/mod.ts";
@@ -100,7 +101,7 @@ export class RefreshingCredentials implements CredentialManager {
     if (current && (current.expiration === undefined || current.expiration > margin)) {
       return current;
     }
-    return await unlessAborted(this.#load(), signal);
+    return await orAborted(this.#load(), signal);
   };
 
   onUpdate(listener: CredentialListener): Disposable {
@@ -114,7 +115,7 @@ export class RefreshingCredentials implements CredentialManager {
     const { signal } = options;
     signal?.throwIfAborted();
     this.#closing.signal.throwIfAborted();
-    return await unlessAborted(this.#reload(), signal);
+    return await orAborted(this.#reload(), signal);
   }
 
   start(): Promise<void> {
@@ -258,15 +259,4 @@ function sameKeys(a: Credentials, b: Credentials): boolean {
 function tooSlow({ limit, fields }: Attempt): AwsocksError {
   const text = `Loading AWS credentials took longer than ${limit / 1000} s`;
   return new AwsocksError("timeout", text, { facts: fields });
-}
-
-/** The promise, or the signal's reason if that comes first. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  return Promise.race([promise, aborted]).finally(() =>
-    signal.removeEventListener("abort", onAbort)
-  );
 }

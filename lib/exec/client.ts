@@ -11,6 +11,7 @@ import {
   type Conn,
   getLog,
   isAwsocksError,
+  settledWithin,
   systemClock,
 } from "../core/mod.ts";
 import { CommandRun } from "./command_run.ts";
@@ -18,7 +19,6 @@ import { createShellExecutor, type Executor } from "./executor.ts";
 import { closedError, protocolError } from "./failures.ts";
 import { type Frame, FrameReader, FrameType, FrameWriter, MAX_FRAME_DATA_BYTES } from "./frames.ts";
 import { Inbox } from "./inbox.ts";
-import { settledWithin } from "./waiting.ts";
 
 const log = getLog("exec");
 

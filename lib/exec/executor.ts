@@ -5,9 +5,8 @@
  * @module
  */
 
-import { AwsocksError, type Clock, systemClock } from "../core/mod.ts";
+import { AwsocksError, type Clock, settledWithin, systemClock } from "../core/mod.ts";
 import { endProcessGroup } from "./process_group.ts";
-import { settledWithin } from "./waiting.ts";
 
 /** Milliseconds between SIGTERM and SIGKILL. */
 export const KILL_GRACE_MS = 2000;

@@ -9,6 +9,7 @@ import {
   type Clock,
   type Conn,
   getLog,
+  settledWithin,
   systemClock,
   withDeadline,
 } from "../core/mod.ts";
@@ -208,12 +209,7 @@ class QemuMachine implements Machine {
     }
     const run = this.#run;
     if (!run) return;
-    if (grace > 0) {
-      const enough = new AbortController();
-      const limit = this.#parts.clock.sleep(grace, { signal: enough.signal }).catch(() => {});
-      await Promise.race([run.ended, limit]);
-      enough.abort();
-    }
+    if (grace > 0) await settledWithin(this.#parts.clock, grace, run.ended);
     await run.end();
     await this.#exited;
   }

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Backoff, retry, systemClock, withDeadline } from "../../lib/core/mod.ts";
+import {
+  Backoff,
+  orAborted,
+  retry,
+  settledWithin,
+  systemClock,
+  withDeadline,
+} from "../../lib/core/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 Deno.test("Backoff grows to its limit, jitters within bounds and starts again", () => {
@@ -77,6 +84,26 @@ Deno.test("withDeadline() gives the result, the time-out or the abort, and leave
   await aborted;
   await assert.rejects(withDeadline(clock, 10, () => 0, never, abort.signal), /stop/);
   assert.equal(clock.pending, 0);
+});
+
+Deno.test("settledWithin() says whether it was in time, and leaves no timer", async () => {
+  const clock = new FakeClock();
+  assert.equal(await settledWithin(clock, 10, Promise.resolve()), true);
+  const late = settledWithin(clock, 10, new Promise(() => {}));
+  await clock.advance(10);
+  assert.equal(await late, false);
+  await assert.rejects(settledWithin(clock, 10, Promise.reject(new Error("failed"))), /failed/);
+  assert.equal(clock.pending, 0);
+});
+
+Deno.test("orAborted() gives the result, or the reason of the signal that comes first", async () => {
+  const abort = new AbortController();
+  assert.equal(await orAborted(Promise.resolve(1)), 1);
+  assert.equal(await orAborted(Promise.resolve(1), abort.signal), 1);
+  const waiting = assert.rejects(orAborted(new Promise(() => {}), abort.signal), /stop/);
+  abort.abort(new Error("stop"));
+  await waiting;
+  await assert.rejects(orAborted(Promise.resolve(1), abort.signal), /stop/);
 });
 
 Deno.test("FakeClock fires timers in order and systemClock tells the time", async () => {
