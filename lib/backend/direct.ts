@@ -36,6 +36,9 @@ export interface DirectBackendOptions {
   readonly lookup?: (name: string) => Promise<readonly string[]>;
 }
 
+/** For callers that wait for ever. */
+const NEVER = new AbortController().signal;
+
 /** How long a dial may take by default, in milliseconds. */
 export const DIAL_TIMEOUT_MS = 30_000;
 
@@ -69,7 +72,7 @@ export class DirectBackend implements Backend {
     if (this.#state === "closed") {
       return Promise.reject(new AwsocksError("backend-closed", "The proxy is shutting down"));
     }
-    if (this.#timeout === Infinity && options.signal) return this.#connect(target, options.signal);
+    if (this.#timeout === Infinity) return this.#connect(target, options.signal ?? NEVER);
     return withDeadline(
       this.#clock,
       this.#timeout,
