@@ -15,9 +15,9 @@ import {
   toAwsocksError,
 } from "../core/mod.ts";
 import type { GuestConfig, GuestState, HostServices, StreamHeader } from "../protocol/mod.ts";
+import { ToldDisruptions } from "../ssm/disruptions.ts";
 import { type CreateAwsSide, createAwsSide } from "./aws_side.ts";
 import { TunnelCredentials } from "./credentials.ts";
-import { HostDisruptions } from "./host_disruptions.ts";
 import { WayOut } from "./way_out.ts";
 
 const log = getLog("guest");
@@ -49,7 +49,8 @@ interface Applied {
 export class GuestRuntime {
   readonly #options: GuestRuntimeOptions;
   readonly #direct: Backend;
-  readonly #disruptions = new HostDisruptions();
+  /** Of the host: a guest's clocks stand still while the host sleeps, and its network is always the same. */
+  readonly #disruptions = new ToldDisruptions();
   #applied: Applied | undefined;
   /** One change at a time. */
   #changing: Promise<unknown> = Promise.resolve();

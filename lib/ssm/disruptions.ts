@@ -24,6 +24,28 @@ export interface Disruptions {
   on(listener: (cause: string) => void): Disposable;
 }
 
+/** Passes on what it is told. */
+export class ToldDisruptions implements Disruptions {
+  readonly #listeners = new Set<(cause: string) => void>();
+
+  /** How many listen. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  on(listener: (cause: string) => void): Disposable {
+    // One entry for each call, also of the same function.
+    const entry = (cause: string) => listener(cause);
+    this.#listeners.add(entry);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(entry) };
+  }
+
+  /** Something has happened. */
+  tell(cause: string): void {
+    for (const listener of [...this.#listeners]) listener(cause);
+  }
+}
+
 /** Options of {@linkcode DisruptionWatch}. */
 export interface DisruptionWatchOptions {
   readonly clock: Clock;
@@ -35,7 +57,7 @@ export interface DisruptionWatchOptions {
 export class DisruptionWatch implements Disruptions {
   readonly #clock: Clock;
   readonly #addresses: () => readonly string[];
-  readonly #listeners = new Set<(cause: string) => void>();
+  readonly #told = new ToldDisruptions();
   #timer: Timer | undefined;
   #last = { wall: 0, monotonic: 0, network: "" };
 
@@ -45,17 +67,15 @@ export class DisruptionWatch implements Disruptions {
   }
 
   on(listener: (cause: string) => void): Disposable {
-    // One entry for each call, also of the same function.
-    const entry = (cause: string) => listener(cause);
-    this.#listeners.add(entry);
+    const entry = this.#told.on(listener);
     if (!this.#timer) {
       this.#last = this.#now();
       this.#timer = this.#clock.every(INTERVAL, () => this.#look());
     }
     return {
       [Symbol.dispose]: () => {
-        this.#listeners.delete(entry);
-        if (this.#listeners.size > 0) return;
+        entry[Symbol.dispose]();
+        if (this.#told.listeners > 0) return;
         this.#timer?.cancel();
         this.#timer = undefined;
       },
@@ -83,7 +103,7 @@ export class DisruptionWatch implements Disruptions {
 
   #tell(cause: string): void {
     log.info("{cause}; looking whether connections still stand", { cause });
-    for (const listener of [...this.#listeners]) listener(cause);
+    this.#told.tell(cause);
   }
 }
 

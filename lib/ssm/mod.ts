@@ -7,7 +7,7 @@
 
 export * from "./channel_types.ts";
 export * from "./constants.ts";
-export { type Disruptions, DisruptionWatch } from "./disruptions.ts";
+export { type Disruptions, DisruptionWatch, ToldDisruptions } from "./disruptions.ts";
 export type { SessionInfo } from "./handshake.ts";
 export * from "./message.ts";
 export * from "./payloads.ts";

@@ -20,7 +20,7 @@ import {
 } from "../../lib/protocol/mod.ts";
 import { captureLog } from "../proxy/log_capture.ts";
 import { CONFIG, CREDENTIALS, guestOptions, services } from "../protocol/pair.ts";
-import { ToldDisruptions } from "../support/disruptions.ts";
+import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 const TARGET = { host: "db.internal", port: 5432 };
@@ -340,12 +340,12 @@ Deno.test("the guest is told that this machine has slept, for as long as its tun
   disruptions.tell("This machine was asleep for 60 s");
   await settle();
   assert.deepEqual(causes, ["This machine was asleep for 60 s"]);
-  const whileUp = disruptions.listeners.size;
+  const whileUp = disruptions.listeners;
   guest.close();
   await settle();
-  assert.equal(disruptions.listeners.size, whileUp - 1);
+  assert.equal(disruptions.listeners, whileUp - 1);
   await fixture.backend.close();
-  assert.equal(disruptions.listeners.size, 0);
+  assert.equal(disruptions.listeners, 0);
 });
 
 Deno.test("after sleep a guest that was to be waited for is tried for at once", async () => {
@@ -358,7 +358,7 @@ Deno.test("after sleep a guest that was to be waited for is tried for at once", 
   while (fixture.failures.length > 0) await fixture.clock.advance(1000);
   void fixture.connect();
   await fixture.clock.advance(1000);
-  disruptions.tell();
+  disruptions.tell("Something happened");
   await settle();
   assert.equal(fixture.backend.vmDirect.state, "active");
   (await dialling).close();

@@ -3,7 +3,7 @@ import type { BackendState } from "../../lib/backend/mod.ts";
 import { PortBackend } from "../../lib/backend/port_backend.ts";
 import { SingleSession } from "../../lib/backend/single_session.ts";
 import { AwsocksError, type ErrorCode, isAwsocksError, type Target } from "../../lib/core/mod.ts";
-import { ToldDisruptions } from "../support/disruptions.ts";
+import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { FakeSession, TARGET } from "./port_peer.ts";
 
@@ -56,7 +56,7 @@ function fixture() {
     await backend.close();
     assert.equal(closed, 1);
     assert.equal(clock.pending, 0);
-    assert.equal(disruptions.listeners.size, 0);
+    assert.equal(disruptions.listeners, 0);
   };
   return { backend, clock, disruptions, sessions, opened, failures, states, dial, close };
 }
@@ -127,14 +127,14 @@ Deno.test("after a disruption the wait for the next attempt is cut short", async
   while (opened.length < 7) await clock.advance(500);
   await clock.advance(500);
   assert.equal(opened.length, 7, "seconds to the next attempt");
-  disruptions.tell();
+  disruptions.tell("Something happened");
   await clock.advance(150);
   assert.ok(dialling.done);
 
   failures.push(fails("aws-unreachable"));
   dial({ host: "other", port: 1 });
   await clock.advance(0);
-  assert.equal(disruptions.listeners.size, 1);
+  assert.equal(disruptions.listeners, 1);
   await backend.close(); // in the middle of the wait
   await close();
 });

@@ -4,7 +4,7 @@ import { type Carrier, SupervisedBackend } from "../../lib/backend/mod.ts";
 import { StateMachine, TRANSITIONS } from "../../lib/backend/state.ts";
 import { AwsocksError, connPair, type ErrorCode, isAwsocksError } from "../../lib/core/mod.ts";
 import type { BackendState } from "../../lib/backend/mod.ts";
-import { ToldDisruptions } from "../support/disruptions.ts";
+import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 const target = { host: "db.internal", port: 5432 };
@@ -366,12 +366,12 @@ Deno.test("after a disruption a back-off is cut short, and delays are short agai
   await assert.rejects(backend.start());
   while (attempts < 7) await clock.advance(60_000);
   assert.notEqual(backend.state, "active");
-  disruptions.tell();
+  disruptions.tell("Something happened");
   await settle();
   assert.equal(attempts, 8);
   await clock.advance(1000);
   assert.equal(backend.state, "active");
   await backend.close();
-  assert.equal(disruptions.listeners.size, 0);
+  assert.equal(disruptions.listeners, 0);
   assert.equal(clock.pending, 0);
 });

@@ -16,7 +16,7 @@ import {
 import { type CredentialManager, fixedCredentials } from "../../lib/credentials/mod.ts";
 import { PAGE_TEXT, type Sandbox, sha256Of } from "../../lib/sandbox/mod.ts";
 import { echoServer } from "../proxy/loopback.ts";
-import { ToldDisruptions } from "../support/disruptions.ts";
+import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
 import { getPage, type GuestStack, SITE, startGuestStack } from "./stack.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

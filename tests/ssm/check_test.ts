@@ -5,7 +5,7 @@ import { AwsocksError } from "../../lib/core/mod.ts";
 import { DataChannel } from "../../lib/ssm/data_channel.ts";
 import type { SocketConnector } from "../../lib/ssm/mod.ts";
 import { captureLog } from "../proxy/log_capture.ts";
-import { ToldDisruptions } from "../support/disruptions.ts";
+import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { ScriptedGateway } from "../support/scripted_gateway.ts";
 
@@ -28,14 +28,14 @@ async function opened(connectOf?: (gateway: ScriptedGateway) => SocketConnector)
     await clock.advance(2000);
     await stopping;
     assert.equal(clock.pending, 0);
-    assert.equal(told.listeners.size, 0);
+    assert.equal(told.listeners, 0);
   };
   return { gateway, clock, told, channel, close };
 }
 
 Deno.test("a socket that is alive answers and stays", async () => {
   const { gateway, clock, told, channel, close } = await opened();
-  told.tell();
+  told.tell("Something happened");
   assert.equal(gateway.socket.pings, 1);
   gateway.socket.events.pong();
   await clock.advance(10_000);
@@ -46,7 +46,7 @@ Deno.test("a socket that is alive answers and stays", async () => {
 
 Deno.test("a dead socket is replaced within seconds, not at the next ping", async () => {
   const { gateway, clock, told, channel, close } = await opened();
-  told.tell();
+  told.tell("Something happened");
   await clock.advance(2900);
   assert.equal(gateway.sockets.length, 1);
   await clock.advance(200);
@@ -59,7 +59,7 @@ Deno.test("a ping that waits for its pong gets the short deadline too", async ()
   const { gateway, clock, told, close } = await opened();
   await clock.advance(30_000);
   assert.equal(gateway.socket.pings, 1);
-  told.tell();
+  told.tell("Something happened");
   await clock.advance(3100);
   assert.equal(gateway.sockets.length, 2);
   await close();
@@ -73,7 +73,7 @@ Deno.test("a back-off between attempts to resume ends", async () => {
   await clock.advance(20_000);
   assert.equal(channel.state, "resuming");
   gateway.resumeAnswers.length = 0;
-  told.tell();
+  told.tell("Something happened");
   await settle();
   assert.equal(channel.state, "open");
   await close();
@@ -113,7 +113,7 @@ Deno.test("an attempt that hangs is given up for a new one", async () => {
   await clock.advance(1000);
   assert.equal(hanging, 1);
   assert.equal(channel.state, "resuming");
-  told.tell();
+  told.tell("Something happened");
   await settle();
   assert.equal(channel.state, "open");
   assert.match(gateway.socket.url, /resumed-2$/);
@@ -124,7 +124,7 @@ Deno.test("while the reader is held back nothing is asked", async () => {
   const { gateway, clock, told, channel, close } = await opened();
   for (let i = 0; i < 5000 && gateway.socket.reading; i++) gateway.data("x".repeat(1024));
   assert.equal(gateway.socket.reading, false);
-  told.tell();
+  told.tell("Something happened");
   await clock.advance(5000);
   assert.equal(gateway.sockets.length, 1);
   assert.equal(channel.state, "open");
