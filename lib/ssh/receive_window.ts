@@ -65,6 +65,10 @@ export class ReceiveBudget {
     this.#roundTrip = this.#roundTrip === 0 ? ms : Math.min(this.#roundTrip, ms);
   }
 
+  get #bucketTime(): number {
+    return Math.max(BUCKET_MS, this.#roundTrip);
+  }
+
   /** Bytes that all channels together should have under way. */
   get total(): number {
     const rate = Math.max(0, ...this.#rates);
@@ -93,7 +97,7 @@ export class ReceiveBudget {
     this.#active.add(channel);
     this.#bucketBytes += bytes;
     const elapsed = this.#clock.monotonic() - this.#bucketStart;
-    if (elapsed < Math.max(BUCKET_MS, this.#roundTrip)) return;
+    if (elapsed < this.#bucketTime) return;
     this.#measured(this.#bucketBytes / elapsed, elapsed);
     this.#bucketStart += elapsed;
     this.#bucketBytes = 0;
@@ -103,12 +107,11 @@ export class ReceiveBudget {
 
   #measured(rate: number, elapsed: number): void {
     // After a pause the path may be another one.
-    if (elapsed > 10 * Math.max(BUCKET_MS, this.#roundTrip)) {
-      this.#rates.length =
-        this.#best =
-        this.#sinceGrowth =
-        this.#sinceProbe =
-          0;
+    if (elapsed > 10 * this.#bucketTime) {
+      this.#rates.length = 0;
+      this.#best = 0;
+      this.#sinceGrowth = 0;
+      this.#sinceProbe = 0;
     }
     this.#rates.push(rate);
     if (this.#rates.length > BUCKETS) this.#rates.shift();
