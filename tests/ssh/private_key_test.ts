@@ -75,8 +75,10 @@ for (const type of ["ed25519", "ecdsa", "rsa"] as const) {
     const keyType = { ed25519: "ssh-ed25519", ecdsa: "ecdsa-sha2-nistp384", rsa: "ssh-rsa" }[type];
     const size = { ed25519: {}, ecdsa: { bits: 384 }, rsa: { bits: 2048 } }[type];
     const make = (more: Record<string, unknown> = {}) =>
-      ssh2.utils.generateKeyPairSync(type as "ecdsa", { ...size, ...more } as { bits: 384 })
-        .private;
+      type === "ed25519"
+        ? newEd25519(ssh2, more).private
+        : ssh2.utils.generateKeyPairSync(type as "ecdsa", { ...size, ...more } as { bits: 384 })
+          .private;
     const plain = make();
     await check(plain, keyType);
     const { encrypted, publicKey } = outlineKey(plain);
