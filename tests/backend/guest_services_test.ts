@@ -6,9 +6,10 @@ import { checkLogin, createGuestServices } from "../../lib/backend/guest_service
 import type { AwsBackendSettings, BackendPrompts } from "../../lib/backend/mod.ts";
 import { type Credentials, systemClock } from "../../lib/core/mod.ts";
 import { fixedCredentials } from "../../lib/credentials/mod.ts";
-import { identityFromText } from "../../lib/ssh/mod.ts";
+import { identityFromText, loadSsh2 } from "../../lib/ssh/mod.ts";
 import { concat, string, uint32 } from "../../lib/ssh/wire.ts";
 import { CREDENTIALS } from "../protocol/pair.ts";
+import { newEd25519 } from "../ssh/new_key.ts";
 
 const SETTINGS: AwsBackendSettings = {
   instanceId: "i-0123456789abcdef0",
@@ -61,9 +62,9 @@ function servicesFor(home: string, own: { prompts?: BackendPrompts; sshKey?: str
 }
 
 async function makeKey(home: string): Promise<string> {
-  const { utils } = (await import("ssh2")).default;
+  const { ssh2 } = await loadSsh2();
   const path = `${home}/key`;
-  const { private: pem } = utils.generateKeyPairSync("ed25519");
+  const { private: pem } = newEd25519(ssh2);
   await Deno.writeTextFile(path, pem, { mode: 0o600 });
   return path;
 }

@@ -5,33 +5,17 @@
  */
 
 import assert from "node:assert/strict";
-import {
-  type Conn,
-  fromDenoConn,
-  readAll,
-  readFull,
-  type Target,
-  writeAll,
-} from "../../lib/core/mod.ts";
-import { socks5Connect } from "../../lib/proxy/mod.ts";
+import { type Conn, readAll, readFull, type Target, writeAll } from "../../lib/core/mod.ts";
 import { blocksOf } from "../../lib/sandbox/vpc/bytes.ts";
+import { connectThrough } from "../support/stack.ts";
 
 /** The sandbox's web site, and its port that sends back. */
 export const SITE: Target = { host: "hello.sandbox.internal", port: 80 };
 export const ECHO: Target = { host: "hello.sandbox.internal", port: 7 };
 
 /** A connection through a SOCKS5 proxy. */
-export async function connect(proxy: Target, target: Target): Promise<Conn> {
-  const tcp = await Deno.connect({ hostname: proxy.host, port: proxy.port });
-  tcp.setNoDelay();
-  const conn = fromDenoConn(tcp);
-  try {
-    await socks5Connect(conn, target);
-    return conn;
-  } catch (error) {
-    conn.close();
-    throw error;
-  }
+export function connect(proxy: Target, target: Target): Promise<Conn> {
+  return connectThrough({ proxy }, target);
 }
 
 /** Reads a path of the site to its end. @returns bytes received */

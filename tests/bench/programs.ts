@@ -6,6 +6,7 @@
 
 import type { Target } from "../../lib/core/mod.ts";
 import { need } from "../support/external.ts";
+import { freePort } from "../support/sshd.ts";
 import { type Program, startProgram } from "../support/program.ts";
 
 /** Milliseconds after which a program is ended in any case. */
@@ -133,11 +134,6 @@ export async function startServer(): Promise<
       await child.status;
     },
   };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function started(

@@ -65,35 +65,44 @@ function parallel(
   };
 }
 
-function upload(name: string, switches: string): Bench {
+/** One transfer over one session beside a download of random bytes, which the agent paces. */
+function besidePaced(
+  row: Pick<Bench, "name" | "baseline">,
+  atLeast: number,
+  switches: string,
+  size: number,
+  transfer: (proxy: Proxy, size: number) => Promise<unknown>,
+): Bench {
   return {
-    name,
+    ...row,
     unit: "MB/s",
-    baseline: "download, which the agent paces",
-    goal: { atLeast: 5 },
+    goal: { atLeast },
     rounds: 3,
     open: () =>
-      withSessions([1], switches, (one) => ({
-        figure: () => rate(1, 12_000 * KB, () => put(one!.address, 12_000 * KB)),
+      withSessions([1], switches, (proxy) => ({
+        figure: () => rate(1, size, () => transfer(proxy!, size)),
         baseline: () =>
-          rate(1, 1500 * KB, () => get(one!.address, `/bytes?size=${1500 * KB}&seed=1`)),
+          rate(1, 1500 * KB, () => get(proxy!.address, `/bytes?size=${1500 * KB}&seed=1`)),
       })),
   };
 }
 
-const text: Bench = {
-  name: "download of a log",
-  unit: "MB/s",
-  baseline: "random bytes",
-  goal: { atLeast: 3 },
-  rounds: 3,
-  open: () =>
-    withSessions([1], "pace=on", (one) => ({
-      figure: () => rate(1, 6000 * KB, () => get(one!.address, `/log?size=${6000 * KB}&seed=1`)),
-      baseline: () =>
-        rate(1, 1500 * KB, () => get(one!.address, `/bytes?size=${1500 * KB}&seed=1`)),
-    })),
-};
+const upload = (name: string, switches: string) =>
+  besidePaced(
+    { name, baseline: "download, which the agent paces" },
+    5,
+    switches,
+    12_000 * KB,
+    ({ address }, size) => put(address, size),
+  );
+
+const text = besidePaced(
+  { name: "download of a log", baseline: "random bytes" },
+  3,
+  "pace=on",
+  6000 * KB,
+  ({ address }, size) => get(address, `/log?size=${size}&seed=1`),
+);
 
 /** Milliseconds below which 95 of 100 answers of a new connection come. */
 async function p95(proxy: Proxy): Promise<number> {

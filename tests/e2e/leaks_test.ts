@@ -1,26 +1,13 @@
 /** What is left of connections when they are gone, and of the proxy when it stops: nothing. */
 
 import assert from "node:assert/strict";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { readFull, writeAll } from "../../lib/core/mod.ts";
 import { eventually } from "../proxy/loopback.ts";
+import { collectGarbage, openDescriptors } from "../support/memory.ts";
 import { connectThrough, type Stack, startStack } from "../support/stack.ts";
 import { download, getPage, SITE } from "../support/transfers.ts";
 
 const ECHO = { ...SITE, port: 7 };
-
-/** A full collection of garbage, so that what is still there is held by somebody. */
-function collectGarbage(): void {
-  setFlagsFromString("--expose-gc");
-  const gc = runInNewContext("gc") as () => void;
-  for (let i = 0; i < 3; i++) gc();
-}
-
-/** Descriptors of this process: the proxy's, the sandbox's and the clients'. */
-function descriptors(): number {
-  return [...Deno.readDirSync("/proc/self/fd")].length;
-}
 
 /** Counts the channels that are open at the instance. */
 function countChannels({ sandbox }: Stack) {
@@ -58,7 +45,7 @@ Deno.test({
       }
       await assertIdle(stack, channels);
       collectGarbage();
-      return { fds: descriptors(), heap: Deno.memoryUsage().heapUsed };
+      return { fds: openDescriptors(), heap: Deno.memoryUsage().heapUsed };
     };
     // What is loaded and compiled on first use is no leak.
     await some(100);

@@ -6,11 +6,10 @@
  */
 
 import assert from "node:assert/strict";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { readFull, writeAll } from "../../lib/core/mod.ts";
 import { eventually } from "../proxy/loopback.ts";
 import { startEcho } from "../support/load.ts";
+import { collectGarbage, memoryHeld, openDescriptors } from "../support/memory.ts";
 import { connectThrough, type Stack, startStack } from "../support/stack.ts";
 import { download, getPage, SITE, upload } from "../support/transfers.ts";
 
@@ -19,12 +18,9 @@ const INTERVAL_MS = Number(Deno.env.get("AWSOCKS_SOAK_MS") ?? 300);
 
 /** Bytes in use, buffers included, and descriptors, once the garbage is gone. */
 function held(): { readonly bytes: number; readonly descriptors: number } {
-  setFlagsFromString("--expose-gc");
-  const gc = runInNewContext("gc") as () => void;
-  for (let i = 0; i < 3; i++) gc();
-  const descriptors = [...Deno.readDirSync("/proc/self/fd")].length;
-  const { heapUsed, external } = Deno.memoryUsage();
-  return { bytes: heapUsed + external, descriptors };
+  collectGarbage();
+  const descriptors = openDescriptors();
+  return { bytes: memoryHeld(), descriptors };
 }
 
 /** Works without a pause until told to stop. @returns how often it has worked */

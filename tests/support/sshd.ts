@@ -61,7 +61,8 @@ export async function sshKeygen(...args: string[]): Promise<string> {
   return text.decode(stdout);
 }
 
-function freePort(): number {
+/** A port that was free a moment ago: whoever needs it has to be ready for it to be taken. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
