@@ -22,6 +22,9 @@ const symbols = once(() =>
 /** What to do about tests that need Linux; empty where they run. */
 export const LINUX_REMEDY = Deno.build.os === "linux" ? "" : "needs Linux";
 
+/** A number that is no descriptor. One just closed may be another's at once: tests in parallel share a process. */
+export const NO_DESCRIPTOR = 2 ** 30;
+
 /** Two connected descriptors that nobody owns yet. Call it once outside of tests: it opens a library. */
 export function socketPair(): [number, number] {
   const fds = new Int32Array(2);
