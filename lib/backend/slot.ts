@@ -61,6 +61,8 @@ export class Slot<C extends Carrier = Carrier> {
   readonly #done: Promise<void>;
   #carrier: C | undefined;
   #reserved = 0;
+  /** Of those reserved, the ones that the carrier counts too. */
+  #dialling = 0;
   #reservedAt = -Infinity;
   #idleSince: number;
   #pace = { at: 0, bytes: 0, perSecond: 0 };
@@ -82,7 +84,7 @@ export class Slot<C extends Carrier = Carrier> {
 
   /** Connections on the carrier, promised ones included. */
   get load(): number {
-    return (this.#carrier?.channels ?? 0) + this.#reserved;
+    return (this.#carrier?.channels ?? 0) + this.#reserved - this.#dialling;
   }
 
   /** False while it is on its way up, or rests, and once it is to end. */
@@ -161,9 +163,16 @@ export class Slot<C extends Carrier = Carrier> {
     this.#idleSince = this.#options.clock.monotonic();
   }
 
-  /** Dials over the carrier, which must be up. */
+  /** Dials over the carrier, which must be up, for a connection that is reserved. */
   dial(target: Target, options: DialOptions): Promise<Conn> {
-    return this.use((carrier) => carrier.dial(target, options));
+    return this.use(async (carrier) => {
+      this.#dialling++;
+      try {
+        return await carrier.dial(target, options);
+      } finally {
+        this.#dialling--;
+      }
+    });
   }
 
   /** Does something with the carrier. @throws AwsocksError `ssh-closed` when it has just ended */

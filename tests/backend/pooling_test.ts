@@ -15,6 +15,8 @@ class PoolCarrier implements Carrier {
   dials = 0;
   closes = 0;
   silent = false;
+  /** Of the destination; what waits for it counts as a channel. */
+  answer = Promise.resolve();
 
   constructor(readonly name: string) {}
 
@@ -32,7 +34,7 @@ class PoolCarrier implements Carrier {
       this.channels--;
       close();
     };
-    return Promise.resolve(conn);
+    return this.answer.then(() => conn);
   }
   close() {
     this.closes++;
@@ -105,6 +107,24 @@ Deno.test("a burst behind a busy connection spreads evenly too", async () => {
   await clock.advance(100);
   await Promise.all(dials);
   assert.deepEqual(loads(carriers), [2, 2, 2, 2]);
+  await close();
+});
+
+Deno.test("a connection that is still being opened counts once", async () => {
+  const { clock, carriers, dial, close } = pool({ maxCarriers: 2 });
+  const dials = [dial(), dial()];
+  await clock.advance(100);
+  await Promise.all(dials);
+  await clock.advance(5000);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  carriers[1]!.answer = promise;
+  dials.push(dial(), dial());
+  await settle();
+  carriers[1]!.answer = Promise.resolve();
+  for (let i = 0; i < 4; i++) await dial();
+  assert.deepEqual(loads(carriers), [4, 4]);
+  resolve();
+  await Promise.all(dials);
   await close();
 });
 
