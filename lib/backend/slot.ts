@@ -60,6 +60,8 @@ export class Slot<C extends Carrier = Carrier> {
   readonly #backoff = new Backoff({ initial: 1000, max: 60_000 });
   readonly #done: Promise<void>;
   #carrier: C | undefined;
+  /** The latest carrier of which {@linkcode tellSilence} has told. */
+  #told: C | undefined;
   #reserved = 0;
   /** Of those reserved, the ones that the carrier counts too. */
   #dialling = 0;
@@ -127,6 +129,17 @@ export class Slot<C extends Carrier = Carrier> {
   /** True while the far side owes an answer for so long that it may be gone. */
   get silent(): boolean {
     return (this.#carrier?.silence ?? 0) >= SILENCE_LIMIT;
+  }
+
+  /** Says, once for each carrier, that connections leave it because it does not answer. */
+  tellSilence(): void {
+    const carrier = this.#carrier;
+    if (!carrier || carrier === this.#told) return;
+    this.#told = carrier;
+    log.warn("Connection {carrier} has not answered for {seconds} s; new ones go to another", {
+      carrier: carrier.name,
+      seconds: inSeconds(carrier.silence),
+    });
   }
 
   /** True for a carrier that nobody uses and that has left no question open. */
@@ -282,6 +295,7 @@ export class Slot<C extends Carrier = Carrier> {
   }
 }
 
-function inSeconds(ms: number): string {
+/** Milliseconds as whole seconds, for the log. */
+export function inSeconds(ms: number): string {
   return (ms / 1000).toFixed(0);
 }

@@ -25,7 +25,7 @@ import type { Carrier, OpenCarrier } from "./carrier.ts";
 import { Changes } from "./changes.ts";
 import { CARRIER_GONE, isLasting } from "./failures.ts";
 import { growth, leastBurdened } from "./pool.ts";
-import { Slot, type SlotEvents } from "./slot.ts";
+import { inSeconds, Slot, type SlotEvents } from "./slot.ts";
 import { StateMachine } from "./state.ts";
 
 const log = getLog("backend");
@@ -169,7 +169,9 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
     if (this.#max === 1) return await slot.dial(target, options);
     const abort = new AbortController();
     const timer = this.#options.clock.every(HEDGE_INTERVAL, () => {
-      if (slot.silent && this.#hasAlternative(slot)) abort.abort(HEDGE);
+      if (!slot.silent || !this.#hasAlternative(slot)) return;
+      slot.tellSilence();
+      abort.abort(HEDGE);
     });
     const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
     try {
@@ -361,7 +363,10 @@ export class SupervisedBackend<C extends Carrier = Carrier> implements Backend {
       if (!needed) {
         const ms = this.#growBackoff.next();
         this.#noGrowthUntil = this.#options.clock.monotonic() + ms;
-        log.info("Could not open another session: {reason}", { reason: describeError(error) });
+        log.info("Could not open another session: {reason}; none is tried for {seconds} s", {
+          reason: describeError(error),
+          seconds: inSeconds(ms),
+        });
       }
       this.#changes.notify();
       return needed;

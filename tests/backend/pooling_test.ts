@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { type Carrier, SupervisedBackend, type SupervisorOptions } from "../../lib/backend/mod.ts";
 import { AwsocksError, type Conn, connPair, isAwsocksError } from "../../lib/core/mod.ts";
+import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
+import { logged } from "../support/logged.ts";
 
 const target = { host: "db.internal", port: 5432 };
 
@@ -196,6 +198,37 @@ Deno.test("a carrier that cannot be opened hurts no other and is not tried again
   await close();
 });
 
+Deno.test("a disruption ends the wait after a carrier that could not be opened", async () => {
+  const disruptions = new ToldDisruptions();
+  const { clock, dial, failures, close, attempts } = pool({ disruptions });
+  const failure = new AwsocksError("aws-throttled", "Slow down");
+  for (const attempt of [2, 3, 4]) failures.set(attempt, failure);
+  const another = async () => {
+    const dialling = dial();
+    await clock.advance(100);
+    await dialling;
+  };
+  const lines = await logged(async () => {
+    await another();
+    for (const wait of [0, 10_000, 0]) {
+      await clock.advance(wait);
+      await another();
+    }
+    assert.equal(attempts(), 3, "the second wait is still on");
+    disruptions.tell("This machine was asleep for 60 s");
+    await another();
+    assert.equal(attempts(), 4);
+  });
+  const told = lines.flatMap((line) => /open another session: (.*)/.exec(line)?.[1] ?? []);
+  assert.equal(told.length, 3);
+  const seconds = told.map((text) =>
+    Number(/^Slow down; none is tried for (\d+) s/.exec(text)?.[1])
+  );
+  assert.ok(seconds[0]! <= 5, told[0]);
+  assert.ok(seconds[2]! <= 5, `short again: ${told[2]}`);
+  await close();
+});
+
 Deno.test("the failure of one attempt answers nobody while another is under way", async () => {
   for (const second of ["comes up", "fails"] as const) {
     const { clock, failures, dial, close } = pool();
@@ -274,13 +307,17 @@ Deno.test("a carrier that neither answers nor moves is left for another within s
   await clock.advance(100);
   await Promise.all(dials);
   carriers[0]!.silent = true;
-  const moved = [dial(), dial()];
+  const moved = [dial(), dial(), dial()];
   await clock.advance(1000);
-  assert.equal(conns.length, 3, "one got the carrier that answers, the other still waits");
+  assert.equal(conns.length, 3, "one got the carrier that answers, the others still wait");
   carriers[0]!.silence = 2000;
-  await clock.advance(500);
-  await Promise.all(moved);
-  assert.equal(carriers[1]!.channels, 3);
+  const lines = await logged(async () => {
+    await clock.advance(500);
+    await Promise.all(moved);
+  });
+  const told = lines.filter((line) => line.includes("has not answered for 2 s"));
+  assert.equal(told.length, 1, "once, however many leave it");
+  assert.equal(carriers[1]!.channels, 4);
   const before = carriers[0]!.dials;
   await dial();
   assert.equal(carriers[0]!.dials, before, "new connections keep away from it");
