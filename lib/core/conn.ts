@@ -7,6 +7,8 @@
  * @module
  */
 
+import { BufferPool } from "./buffer_pool.ts";
+
 /** A connected byte stream. */
 export interface Conn {
   /**
@@ -32,6 +34,8 @@ export interface Conn {
 export const RELAY_BUFFER_BYTES = 64 * 1024;
 /** First size of that buffer: most connections are short, and of those that last most are idle. */
 const FIRST_BUFFER_BYTES = 8 * 1024;
+/** Buffers of that size for connections to come. */
+const firstBuffers = new BufferPool(FIRST_BUFFER_BYTES, 64);
 
 /** Writes all of `data`. */
 export async function writeAll(conn: Pick<Conn, "write">, data: Uint8Array): Promise<void> {
@@ -116,7 +120,7 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
     closeBoth();
   };
   const pump = async (from: Conn, to: Conn, direction: "aToB" | "bToA") => {
-    let buffer = new Uint8Array(FIRST_BUFFER_BYTES);
+    let buffer = firstBuffers.take();
     try {
       for (;;) {
         const n = await from.read(buffer);
@@ -124,8 +128,12 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
         await writeAll(to, buffer.subarray(0, n));
         counts[direction] += n;
         options.onBytes?.(direction, n);
-        if (n === FIRST_BUFFER_BYTES) buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+        if (n === FIRST_BUFFER_BYTES) {
+          firstBuffers.give(buffer);
+          buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+        }
       }
+      firstBuffers.give(buffer); // not after a failure: a write that has failed may still hold it
       // Behind the second end both are closed at once.
       if (++ended === 1 || !to.lingers) await to.closeWrite();
     } catch (error) {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { AwsocksError, type Conn } from "../core/mod.ts";
+import { AwsocksError, BufferPool, type Conn } from "../core/mod.ts";
 
 /** What a parser found at the front of the bytes it was given. */
 export interface Parsed<T> {
@@ -29,6 +29,8 @@ export const READ_AHEAD_BYTES = 32 * 1024;
 const INITIAL_BYTES = 1024;
 
 const EMPTY = new Uint8Array(0);
+/** Buffers of the first size for connections to come. */
+const initialBuffers = new BufferPool(INITIAL_BYTES, 64);
 
 /** A {@linkcode Conn} with bounded read-ahead. Bytes read ahead are the first that `read` returns. */
 export class BufferedConn implements Conn {
@@ -121,6 +123,7 @@ export class BufferedConn implements Conn {
   read(into: Uint8Array): Promise<number | null> {
     if (this.#pending) return this.#readAfterWatch(this.#pending, into);
     if (this.#start < this.#end) return Promise.resolve(this.#take(into));
+    this.#release();
     if (this.#failure) return Promise.reject(this.#failure.error);
     if (this.#ended) return Promise.resolve(null);
     return this.#conn.read(into);
@@ -149,12 +152,15 @@ export class BufferedConn implements Conn {
     const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + into.length));
     into.set(part);
     this.#start += part.length;
-    if (this.#start === this.#end) {
-      // A tunnel may live for days: do not hold the handshake's buffer that long.
-      this.#buffer = EMPTY;
-      this.#start = this.#end = 0;
-    }
+    if (this.#start === this.#end) this.#release();
     return part.length;
+  }
+
+  /** Lets go of the empty buffer: a tunnel may live for days. */
+  #release(): void {
+    initialBuffers.give(this.#buffer);
+    this.#buffer = EMPTY;
+    this.#start = this.#end = 0;
   }
 
   /** One read into the free end of the buffer. */
@@ -176,7 +182,7 @@ export class BufferedConn implements Conn {
     if (used >= this.#limit) return false;
     if (this.#start === 0) {
       const size = Math.min(this.#limit, Math.max(INITIAL_BYTES, this.#buffer.length * 4));
-      const grown = new Uint8Array(size);
+      const grown = size === INITIAL_BYTES ? initialBuffers.take() : new Uint8Array(size);
       grown.set(this.ahead);
       this.#buffer = grown;
     } else {
