@@ -83,6 +83,7 @@ export class DirectBackend implements Backend {
   }
 
   async #connect(target: Target, signal: AbortSignal): Promise<BoundConn> {
+    if (isAddress(target.host)) return await connectTcp(target.host, target, signal);
     const addresses = await this.#addresses(target);
     const connect = (address: string, signal: AbortSignal) => connectTcp(address, target, signal);
     if (addresses.length === 1) return await connect(addresses[0]!, signal);
@@ -95,7 +96,6 @@ export class DirectBackend implements Backend {
   }
 
   async #addresses(target: Target): Promise<readonly string[]> {
-    if (isAddress(target.host)) return [target.host];
     let found: readonly string[];
     try {
       found = await this.#lookup(target.host);

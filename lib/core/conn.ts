@@ -125,7 +125,9 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
       for (;;) {
         const n = await from.read(buffer);
         if (n === null) break;
-        await writeAll(to, buffer.subarray(0, n));
+        const chunk = buffer.subarray(0, n);
+        const taken = await to.write(chunk);
+        if (taken < n) await writeAll(to, chunk.subarray(taken));
         counts[direction] += n;
         options.onBytes?.(direction, n);
         if (n === FIRST_BUFFER_BYTES) {

@@ -96,9 +96,15 @@ export class BufferedConn implements Conn {
         `Handshake is longer than ${this.#limit} bytes`,
       );
     }
-    await this.#readMore();
-    if (this.#failure) throw this.#failure.error;
-    return !this.#ended;
+    try {
+      const n = await this.#conn.read(this.#buffer.subarray(this.#end));
+      if (n === null) this.#ended = true;
+      else this.#end += n;
+      return n !== null;
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
+    }
   }
 
   /**
@@ -112,8 +118,10 @@ export class BufferedConn implements Conn {
   }
 
   async #watch(onGone: (error?: unknown) => void): Promise<void> {
-    while (this.#watching && !this.#ended && !this.#failure && this.#makeRoom()) {
-      await this.#readMore();
+    try {
+      while (this.#watching && !this.#ended && !this.#full && await this.fill());
+    } catch {
+      // What reading has thrown is kept.
     }
     this.#pending = undefined;
     if (this.#failure) onGone(this.#failure.error);
@@ -163,27 +171,21 @@ export class BufferedConn implements Conn {
     this.#start = this.#end = 0;
   }
 
-  /** One read into the free end of the buffer. */
-  async #readMore(): Promise<void> {
-    try {
-      const n = await this.#conn.read(this.#buffer.subarray(this.#end));
-      if (n === null) this.#ended = true;
-      else this.#end += n;
-    } catch (error) {
-      this.#failure = { error };
-    }
+  /** True when there is no room for one byte more. */
+  get #full(): boolean {
+    return this.#end - this.#start >= this.#limit;
   }
 
   /** Moves and grows the buffer so that a read has room; false when it is full. */
   #makeRoom(): boolean {
     if (this.#start === this.#end) this.#start = this.#end = 0;
     if (this.#end < this.#buffer.length) return true;
+    if (this.#full) return false;
     const used = this.#end - this.#start;
-    if (used >= this.#limit) return false;
     if (this.#start === 0) {
       const size = Math.min(this.#limit, Math.max(INITIAL_BYTES, this.#buffer.length * 4));
       const grown = size === INITIAL_BYTES ? initialBuffers.take() : new Uint8Array(size);
-      grown.set(this.ahead);
+      if (used > 0) grown.set(this.ahead);
       this.#buffer = grown;
     } else {
       this.#buffer.copyWithin(0, this.#start, this.#end);

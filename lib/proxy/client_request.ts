@@ -25,17 +25,14 @@ export interface ClientRequest {
 }
 
 /**
- * Runs a step of a handshake and, when it fails, tells the client before the failure goes on its way.
- * A client that is not there to be told changes nothing about the failure.
+ * Tells the client of a failure before that goes on its way. A client that is not there to be told
+ * changes nothing about it.
+ * @returns the failure, to be thrown
  */
-export async function refusing<T>(
+export async function told(
   refuse: (error: unknown) => Promise<void>,
-  step: () => T | Promise<T>,
-): Promise<T> {
-  try {
-    return await step();
-  } catch (error) {
-    await refuse(error).catch(() => {});
-    throw error;
-  }
+  failure: unknown,
+): Promise<unknown> {
+  await refuse(failure).catch(() => {});
+  return failure;
 }

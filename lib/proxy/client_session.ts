@@ -19,7 +19,7 @@ import {
 } from "../core/mod.ts";
 import type { Verify } from "./auth.ts";
 import { BufferedConn } from "./buffered_conn.ts";
-import { type ClientRequest, refusing } from "./client_request.ts";
+import { type ClientRequest, told } from "./client_request.ts";
 import type { Dialed, Dialer } from "./dialer.ts";
 import { isDisconnect } from "./disconnect.ts";
 import type { FailureLog } from "./failure_log.ts";
@@ -89,7 +89,12 @@ export class ClientSession implements LiveConnection {
     const request = this.#request = await this.#handshake();
     // Port scans and health checks connect and say nothing.
     if (!request) return;
-    const dialed = this.#dialed = await refusing(request.refuse, () => this.#dial(request));
+    let dialed: Dialed;
+    try {
+      dialed = this.#dialed = await this.#dial(request);
+    } catch (error) {
+      throw await told(request.refuse, error);
+    }
     try {
       await request.accept(boundOf(dialed.conn));
     } catch (error) {

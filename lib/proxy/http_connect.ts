@@ -8,7 +8,7 @@
 import { AwsocksError, type Target, writeAll } from "../core/mod.ts";
 import type { Verify } from "./auth.ts";
 import type { BufferedConn } from "./buffered_conn.ts";
-import { type ClientRequest, refusing } from "./client_request.ts";
+import { type ClientRequest, told } from "./client_request.ts";
 import { forwardRequest } from "./http_forward.ts";
 import { type Head, headerValues, parseRequestHead } from "./http_head.ts";
 import { encodeRefusal } from "./http_refusal.ts";
@@ -24,7 +24,7 @@ const CONNECTED = new TextEncoder().encode("HTTP/1.1 200 Connection established\
 export async function acceptHttp(client: BufferedConn, verify?: Verify): Promise<ClientRequest> {
   let method = "";
   const refuse = (error: unknown) => writeAll(client, encodeRefusal(error, method));
-  return await refusing(refuse, async () => {
+  try {
     const head = await client.parse(parseRequestHead);
     method = head.start[0];
     if (verify) await authenticate(head, verify);
@@ -43,7 +43,9 @@ export async function acceptHttp(client: BufferedConn, verify?: Verify): Promise
       accept: () => Promise.resolve(),
       refuse,
     };
-  });
+  } catch (error) {
+    throw await told(refuse, error);
+  }
 }
 
 /** The target of a CONNECT request: `host:port`, with brackets around IPv6. */

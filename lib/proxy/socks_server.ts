@@ -9,7 +9,7 @@
 import { AwsocksError, outcomeOf, writeAll } from "../core/mod.ts";
 import type { Verify } from "./auth.ts";
 import type { BufferedConn } from "./buffered_conn.ts";
-import { type ClientRequest, refusing } from "./client_request.ts";
+import { type ClientRequest, told } from "./client_request.ts";
 import { encodeSocks4Reply, parseSocks4Request } from "./socks4.ts";
 import {
   encodeAuthStatus,
@@ -34,13 +34,16 @@ import { clientTarget } from "./target.ts";
 export async function acceptSocks5(client: BufferedConn, verify?: Verify): Promise<ClientRequest> {
   await authenticate(client, verify);
   const refuse = (error: unknown) => writeAll(client, encodeReply(outcomeOf(error).socks));
-  const target = await refusing(refuse, async () => targetOf(await client.parse(parseRequest)));
-  return {
-    protocol: "socks5",
-    target,
-    accept: (bound) => writeAll(client, encodeReply(0, bound)),
-    refuse,
-  };
+  try {
+    return {
+      protocol: "socks5",
+      target: targetOf(await client.parse(parseRequest)),
+      accept: (bound) => writeAll(client, encodeReply(0, bound)),
+      refuse,
+    };
+  } catch (error) {
+    throw await told(refuse, error);
+  }
 }
 
 async function authenticate(client: BufferedConn, verify: Verify | undefined): Promise<void> {
@@ -72,7 +75,7 @@ async function authenticate(client: BufferedConn, verify: Verify | undefined): P
  */
 export async function acceptSocks4(client: BufferedConn, verify?: Verify): Promise<ClientRequest> {
   const refuse = () => writeAll(client, encodeSocks4Reply(false));
-  const target = await refusing(refuse, async () => {
+  try {
     const request = await client.parse(parseSocks4Request);
     if (verify) {
       throw new AwsocksError(
@@ -80,14 +83,15 @@ export async function acceptSocks4(client: BufferedConn, verify?: Verify): Promi
         "SOCKS4 client cannot give the user and password that this proxy needs",
       );
     }
-    return targetOf(request);
-  });
-  return {
-    protocol: "socks4",
-    target,
-    accept: () => writeAll(client, encodeSocks4Reply(true)),
-    refuse,
-  };
+    return {
+      protocol: "socks4",
+      target: targetOf(request),
+      accept: () => writeAll(client, encodeSocks4Reply(true)),
+      refuse,
+    };
+  } catch (error) {
+    throw await told(refuse, error);
+  }
 }
 
 function targetOf({ command, host, port }: SocksRequest) {
