@@ -7,6 +7,7 @@
  */
 
 export * from "./backoff.ts";
+export * from "./bag.ts";
 export * from "./buffer_pool.ts";
 export * from "./clock.ts";
 export * from "./conn.ts";

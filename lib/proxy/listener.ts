@@ -7,11 +7,13 @@
 import {
   AwsocksError,
   Backoff,
+  Bag,
   type Clock,
   type Conn,
   formatTarget,
   fromDenoConn,
   getLog,
+  type Place,
   type Target,
 } from "../core/mod.ts";
 
@@ -60,7 +62,7 @@ const ACCEPT_BACKOFF = { initial: 20, max: 1000 };
 export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #socket: Deno.TcpListener;
-  readonly #live = new Set<LiveConnection>();
+  readonly #live = new Bag<LiveConnection>();
   readonly #accepting: Promise<void>;
   readonly #closing = new AbortController();
   #accepted = 0;
@@ -128,11 +130,13 @@ export class Listener implements AsyncDisposable {
       },
       refusal: beyond >= 0 ? tooMany(maxConnections) : undefined,
     });
-    this.#live.add(connection);
-    void connection.run().then(() => {
-      this.#live.delete(connection);
-      if (this.#live.size === 0) this.#empty?.resolve();
-    });
+    void this.#serve(this.#live.add(connection));
+  }
+
+  async #serve(place: Place<LiveConnection>): Promise<void> {
+    await place.item.run();
+    this.#live.remove(place);
+    if (this.#live.size === 0) this.#empty?.resolve();
   }
 
   /**
@@ -146,7 +150,7 @@ export class Listener implements AsyncDisposable {
     }
     const reason = new AwsocksError("aborted", "The proxy is shutting down");
     const endAll = (which: (connection: LiveConnection) => boolean) => {
-      for (const connection of this.#live) if (which(connection)) connection.end(reason);
+      for (const connection of this.#live.items()) if (which(connection)) connection.end(reason);
     };
     endAll((connection) => !connection.relaying);
     if (this.#live.size > 0) {

@@ -6,6 +6,7 @@
 
 import {
   AwsocksError,
+  Bag,
   type Clock,
   type Conn,
   formatTarget,
@@ -106,7 +107,7 @@ class Connection implements SshConnection {
   readonly #gate: WriteGate;
   readonly #budget: ReceiveBudget;
   readonly #keepAlive: Timer;
-  readonly #channels = new Set<ChannelConn>();
+  readonly #channels = new Bag<ChannelConn>();
   #opening = 0;
   /** Why it ends; set once it is known that it does. */
   #end: { error?: AwsocksError } | undefined;
@@ -191,9 +192,9 @@ class Connection implements SshConnection {
             channel,
             this.#gate,
             window,
-            () => this.#channels.delete(conn),
+            () => this.#channels.remove(place),
           );
-          this.#channels.add(conn);
+          const place = this.#channels.add(conn);
           resolve(conn);
         },
       );
@@ -228,7 +229,7 @@ class Connection implements SshConnection {
 
   #stop(error: AwsocksError): void {
     this.#keepAlive.cancel();
-    for (const channel of this.#channels) channel.fail(error);
+    for (const channel of this.#channels.items()) channel.fail(error);
   }
 
   #dialError(target: Target, error: Error): Error {
