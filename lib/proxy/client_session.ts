@@ -107,12 +107,16 @@ export class ClientSession implements LiveConnection {
 
   async #handshake(): Promise<ClientRequest | undefined> {
     const { clock, handshakeTimeout, verify } = this.#context;
-    using _timer = clock.after(
+    const timer = clock.after(
       handshakeTimeout,
       () => this.end(handshakeTimedOut(handshakeTimeout)),
     );
-    this.#spoke = await this.#conn.fill();
-    return this.#spoke ? await acceptClient(this.#conn, verify) : undefined;
+    try {
+      this.#spoke = await this.#conn.fill();
+      return this.#spoke ? await acceptClient(this.#conn, verify) : undefined;
+    } finally {
+      timer.cancel();
+    }
   }
 
   /** Connects, unless the client leaves meanwhile. */

@@ -121,15 +121,8 @@ export class Listener implements AsyncDisposable {
     const beyond = this.#live.size - maxConnections;
     if (beyond >= MAX_REFUSALS) return tcp.close();
     tune(tcp);
-    const connection = serve({
-      id,
-      conn: fromDenoConn(tcp),
-      get address() { // only a log asks
-        const { hostname: host, port } = tcp.remoteAddr;
-        return formatTarget({ host, port });
-      },
-      refusal: beyond >= 0 ? tooMany(maxConnections) : undefined,
-    });
+    const refusal = beyond >= 0 ? tooMany(maxConnections) : undefined;
+    const connection = serve(new TcpClient(id, tcp, refusal));
     void this.#serve(this.#live.add(connection));
   }
 
@@ -163,6 +156,23 @@ export class Listener implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+}
+
+/** A client as it comes from the socket. */
+class TcpClient implements Client {
+  readonly #tcp: Deno.TcpConn;
+  readonly conn: Conn;
+
+  constructor(readonly id: number, tcp: Deno.TcpConn, readonly refusal: AwsocksError | undefined) {
+    this.#tcp = tcp;
+    this.conn = fromDenoConn(tcp);
+  }
+
+  /** Put together when a log asks for it, which is seldom. */
+  get address(): string {
+    const { hostname: host, port } = this.#tcp.remoteAddr;
+    return formatTarget({ host, port });
   }
 }
 
