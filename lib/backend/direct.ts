@@ -9,7 +9,7 @@ import {
   AwsocksError,
   type Clock,
   type Conn,
-  fromDenoConn,
+  DenoConn,
   isAwsocksError,
   systemClock,
   type Target,
@@ -22,6 +22,17 @@ import { connectFirst, interleave } from "./happy_eyeballs.ts";
 export interface BoundConn extends Conn {
   /** Address and port of this end. */
   readonly bound: Target;
+}
+
+/** A TCP connection of this machine. */
+class DirectConn extends DenoConn implements BoundConn {
+  readonly bound: Target;
+
+  constructor(tcp: Deno.TcpConn) {
+    super(tcp);
+    const { hostname: host, port } = tcp.localAddr;
+    this.bound = { host, port };
+  }
 }
 
 /** Options of {@linkcode DirectBackend}. */
@@ -156,8 +167,7 @@ async function connectTcp(
     throw signal.reason;
   }
   tcp.setNoDelay();
-  const { hostname, port } = tcp.localAddr;
-  return Object.assign(fromDenoConn(tcp), { bound: { host: hostname, port } });
+  return new DirectConn(tcp);
 }
 
 /** The local end of a connection, if it knows it. */

@@ -2,7 +2,7 @@
  * A connected byte stream and the relay that carries every proxied connection.
  *
  * `Deno.TcpConn` has the shape of {@linkcode Conn} but for `close()`, which throws when called twice:
- * {@linkcode fromDenoConn} mends that.
+ * {@linkcode DenoConn} mends that.
  *
  * @module
  */
@@ -152,25 +152,37 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
 }
 
 /** A `Deno.Conn` as a {@linkcode Conn}: `close()` may be called twice, `closeWrite()` after the peer left. */
-export function fromDenoConn(conn: Deno.TcpConn | Deno.UnixConn): Conn {
-  let closed = false;
-  return {
-    lingers: true,
-    read: (into) => conn.read(into),
-    write: (data) => conn.write(data),
-    closeWrite: async () => {
-      if (closed) return;
-      try {
-        await conn.closeWrite();
-      } catch (error) {
-        // The peer has reset the connection already: there is nobody left to tell.
-        if (!(error instanceof Deno.errors.NotConnected)) throw error;
-      }
-    },
-    close: () => {
-      if (closed) return;
-      closed = true;
-      conn.close();
-    },
-  };
+export class DenoConn implements Conn {
+  readonly lingers = true;
+  readonly #conn: Deno.TcpConn | Deno.UnixConn;
+  #closed = false;
+
+  /** @param conn owned from now on */
+  constructor(conn: Deno.TcpConn | Deno.UnixConn) {
+    this.#conn = conn;
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#conn.read(into);
+  }
+
+  write(data: Uint8Array): Promise<number> {
+    return this.#conn.write(data);
+  }
+
+  async closeWrite(): Promise<void> {
+    if (this.#closed) return;
+    try {
+      await this.#conn.closeWrite();
+    } catch (error) {
+      // The peer has reset the connection already: there is nobody left to tell.
+      if (!(error instanceof Deno.errors.NotConnected)) throw error;
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#conn.close();
+  }
 }

@@ -10,8 +10,8 @@ import {
   Bag,
   type Clock,
   type Conn,
+  DenoConn,
   formatTarget,
-  fromDenoConn,
   getLog,
   type Place,
   type Target,
@@ -166,7 +166,7 @@ class TcpClient implements Client {
 
   constructor(readonly id: number, tcp: Deno.TcpConn, readonly refusal: AwsocksError | undefined) {
     this.#tcp = tcp;
-    this.conn = fromDenoConn(tcp);
+    this.conn = new DenoConn(tcp);
   }
 
   /** Put together when a log asks for it, which is seldom. */

@@ -6,7 +6,7 @@
 
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { AwsocksError, type Credentials, fromDenoConn, getLog, systemClock } from "../core/mod.ts";
+import { AwsocksError, type Credentials, DenoConn, getLog, systemClock } from "../core/mod.ts";
 import { ApiServer } from "./api/server.ts";
 import { EventHub, type SandboxEvent } from "./events.ts";
 import { Fleet, type Instance } from "./fleet.ts";
@@ -328,7 +328,7 @@ class RunningSandbox implements Sandbox {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.#siteListener = listener;
     const accept = async () => {
-      for await (const conn of listener) this.#site.serve(fromDenoConn(conn));
+      for await (const conn of listener) this.#site.serve(new DenoConn(conn));
     };
     accept().catch((error) => getLog("sandbox").error("Web site accepts no more", { error }));
   }

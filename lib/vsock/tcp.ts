@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Conn, fromDenoConn } from "../core/mod.ts";
+import { type Conn, DenoConn } from "../core/mod.ts";
 import type { VsockAddress } from "./address.ts";
 import type { ListenerSource } from "./listener.ts";
 
@@ -17,7 +17,7 @@ function tuned(tcp: Deno.TcpConn): Conn {
   } catch {
     // The peer has left already (some systems refuse options then); reading will tell.
   }
-  return fromDenoConn(tcp);
+  return new DenoConn(tcp);
 }
 
 /** Connects; ends when `signal` aborts. */

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { type Conn, fromDenoConn, writeAll } from "../core/mod.ts";
+import { type Conn, DenoConn, writeAll } from "../core/mod.ts";
 import type { VsockAddress } from "./address.ts";
 import { errnoOf, handshakeError } from "./failures.ts";
 import type { ListenerSource } from "./listener.ts";
@@ -21,7 +21,7 @@ const MAX_ANSWER_BYTES = "OK 4294967295\n".length;
 
 /** Connects, through the handshake of the device if the address has a port. */
 export async function connectUnix(address: UnixAddress, signal: AbortSignal): Promise<Conn> {
-  const conn = fromDenoConn(await Deno.connect({ transport: "unix", path: address.path }));
+  const conn = new DenoConn(await Deno.connect({ transport: "unix", path: address.path }));
   const onAbort = () => conn.close();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -72,7 +72,7 @@ export async function listenUnix(address: UnixAddress): Promise<ListenerSource> 
   await Deno.chmod(path, 0o600);
   return {
     address,
-    next: async () => fromDenoConn(await socket.accept()),
+    next: async () => new DenoConn(await socket.accept()),
     stop: () => socket.close(), // removes the file too
   };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { fromDenoConn, relay } from "../../lib/core/mod.ts";
+import { DenoConn, relay } from "../../lib/core/mod.ts";
 
 /** A request as the server saw it. */
 export interface SeenRequest {
@@ -108,7 +108,7 @@ export function startProxy(options: ProxyOptions): Proxy {
       const server = await Deno.connect({ hostname: "127.0.0.1", port: options.to });
       open.add(server);
       await client.write(encoder.encode("HTTP/1.1 200 Connection established\r\n\r\n"));
-      await relay(fromDenoConn(client), fromDenoConn(server));
+      await relay(new DenoConn(client), new DenoConn(server));
     } catch {
       // The client has left, nobody listens behind the proxy, or the test is over.
       close(client);

@@ -7,7 +7,7 @@
 
 import {
   type Conn,
-  fromDenoConn,
+  DenoConn,
   relay,
   RELAY_BUFFER_BYTES,
   systemClock,
@@ -24,7 +24,7 @@ async function socketPair(): Promise<[Conn, Conn]> {
   const [a, b] = await Promise.all([listener.accept(), Deno.connect({ transport: "unix", path })]);
   listener.close();
   await Deno.remove(path.slice(0, -2), { recursive: true });
-  return [fromDenoConn(a), fromDenoConn(b)];
+  return [new DenoConn(a), new DenoConn(b)];
 }
 
 /** Moves bytes from one conn to another. */

@@ -4,7 +4,7 @@ import {
   BytePipe,
   type Conn,
   connPair,
-  fromDenoConn,
+  DenoConn,
   readAll,
   readFull,
   relay,
@@ -157,11 +157,11 @@ Deno.test("relay() ends when its signal says so", async () => {
   assert.equal(await server.read(new Uint8Array(1)), null);
 });
 
-Deno.test("fromDenoConn() may be closed twice and half-closed after the peer has left", async () => {
+Deno.test("a DenoConn may be closed twice and half-closed after the peer has left", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const dialing = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
-  const accepted = fromDenoConn(await listener.accept());
-  const conn = fromDenoConn(await dialing);
+  const accepted = new DenoConn(await listener.accept());
+  const conn = new DenoConn(await dialing);
   await writeAll(conn, utf8("hi"));
   await conn.closeWrite();
   assert.equal(decode(await readAll(accepted)), "hi");

@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { fromDenoConn, readAll, type Target, writeAll } from "../../lib/core/mod.ts";
+import { DenoConn, readAll, type Target, writeAll } from "../../lib/core/mod.ts";
 import { Socks5Refusal } from "../../lib/proxy/mod.ts";
 import { SkippingClock } from "../support/skipping_clock.ts";
 import { connectThrough, type Stack, startStack } from "../support/stack.ts";
@@ -36,7 +36,7 @@ async function askSocks(stack: Stack, target: Target): Promise<number> {
 
 async function askHttp({ proxy }: Stack, { host, port }: Target) {
   const tcp = await Deno.connect({ hostname: proxy.host, port: proxy.port });
-  const conn = fromDenoConn(tcp);
+  const conn = new DenoConn(tcp);
   try {
     const request = `CONNECT ${host}:${port} HTTP/1.1\r\nHost: ${host}:${port}\r\n\r\n`;
     await writeAll(conn, new TextEncoder().encode(request));

@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { fromDenoConn } from "../../lib/core/mod.ts";
+import { DenoConn } from "../../lib/core/mod.ts";
 import { FrameType } from "../../lib/exec/mod.ts";
 import { run } from "../support/external.ts";
 import { type Program, startProgram } from "../support/program.ts";
@@ -29,7 +29,7 @@ async function socketFolder() {
 async function hostOfClient(...args: string[]) {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const program = client(`tcp:127.0.0.1:${listener.addr.port}`, ...args);
-  const host = new FrameHost(fromDenoConn(await program.while(listener.accept())));
+  const host = new FrameHost(new DenoConn(await program.while(listener.accept())));
   return { host, program };
 }
 

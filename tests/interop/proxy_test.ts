@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { fromDenoConn } from "../../lib/core/mod.ts";
+import { DenoConn } from "../../lib/core/mod.ts";
 import type { Manager } from "../../lib/proxy/mod.ts";
 import { FakeBackend, startProxy } from "../proxy/loopback.ts";
 
@@ -70,7 +70,7 @@ class Site implements AsyncDisposable {
 /** A proxy whose backend reaches `site` under any name: names are resolved behind the proxy. */
 function proxyTo(site: Site, options: Parameters<typeof startProxy>[0] = {}) {
   const backend = new FakeBackend(async () =>
-    fromDenoConn(await Deno.connect({ hostname: "127.0.0.1", port: site.port }))
+    new DenoConn(await Deno.connect({ hostname: "127.0.0.1", port: site.port }))
   );
   return startProxy({ backend, rules: { default: "proxy", direct: ["127.0.0.0/8"] }, ...options });
 }

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { tmpdir } from "node:os";
-import { fromDenoConn, readAll, readFull, writeAll } from "../../lib/core/mod.ts";
+import { DenoConn, readAll, readFull, writeAll } from "../../lib/core/mod.ts";
 import {
   createSmuxSession,
   type SmuxOptions,
@@ -107,7 +107,7 @@ async function withPeer(each: Case, work: (session: SmuxSession) => Promise<void
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  using session = createSmuxSession(fromDenoConn(await listener.accept()), each.options);
+  using session = createSmuxSession(new DenoConn(await listener.accept()), each.options);
   const served: Promise<void>[] = [];
   const serving = (async () => {
     for await (const stream of session.accept()) {

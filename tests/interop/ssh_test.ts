@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import {
   type AwsocksError,
   type Conn,
-  fromDenoConn,
+  DenoConn,
   isAwsocksError,
   readAll,
   writeAll,
@@ -74,7 +74,7 @@ async function connect(
   const tcp = await Deno.connect({ hostname: "127.0.0.1", port: sshd.port });
   // Else the second of two small packets waits for the acknowledgement of the first.
   tcp.setNoDelay(true);
-  const ssh = await connectSsh(fromDenoConn(tcp), {
+  const ssh = await connectSsh(new DenoConn(tcp), {
     user: sshd.user,
     identities,
     hostKeys: trustAll,
@@ -95,7 +95,7 @@ function serveTcp(handle: (conn: Conn) => Promise<void>) {
   const conns = new Set<Conn>();
   const serving = (async () => {
     for await (const tcp of listener) {
-      const conn = fromDenoConn(tcp);
+      const conn = new DenoConn(tcp);
       conns.add(conn);
       handle(conn).catch(() => {}).finally(() => {
         conn.close();

@@ -9,7 +9,7 @@ import type { Backend, BackendState } from "../../lib/backend/backend.ts";
 import {
   AwsocksError,
   type Conn,
-  fromDenoConn,
+  DenoConn,
   readAll,
   type Target,
   writeAll,
@@ -42,7 +42,7 @@ export class TestServer implements AsyncDisposable {
 
   async #accept(handler: (conn: Conn) => Promise<void>): Promise<void> {
     for await (const tcp of this.#listener) {
-      const conn = fromDenoConn(tcp);
+      const conn = new DenoConn(tcp);
       this.accepted++;
       this.#open.add(conn);
       const done = this.#serve(conn, handler);
@@ -84,7 +84,7 @@ export function echoServer(hostname?: string): TestServer {
 
 /** Connects to a server of a test. */
 export async function connect({ host, port }: Target): Promise<Conn> {
-  return fromDenoConn(await Deno.connect({ hostname: host, port }));
+  return new DenoConn(await Deno.connect({ hostname: host, port }));
 }
 
 /** Writes all of `sent` and reads to the end. */

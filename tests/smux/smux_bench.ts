@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type Conn, fromDenoConn, RELAY_BUFFER_BYTES, writeAll } from "../../lib/core/mod.ts";
+import { type Conn, DenoConn, RELAY_BUFFER_BYTES, writeAll } from "../../lib/core/mod.ts";
 import { createSmuxSession, type SmuxVersion } from "../../lib/smux/mod.ts";
 import { acceptOne } from "./pair.ts";
 
@@ -22,7 +22,7 @@ async function socketPair(): Promise<[Conn, Conn]> {
   ]);
   listener.close();
   await Deno.remove(dir, { recursive: true });
-  return [fromDenoConn(a), fromDenoConn(b)];
+  return [new DenoConn(a), new DenoConn(b)];
 }
 
 /** Moves bytes as a relay does: reads and writes with a buffer of its size. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fromDenoConn, writeAll } from "../../lib/core/mod.ts";
+import { DenoConn, writeAll } from "../../lib/core/mod.ts";
 import type { SmuxSession, SmuxStream } from "../../lib/smux/mod.ts";
 import { createSmuxSession } from "../../lib/smux/mod.ts";
 import { smuxSettings } from "../../lib/smux/options.ts";
@@ -118,8 +118,8 @@ Deno.test({
         listener.accept(),
         Deno.connect({ transport: "unix", path }),
       ]);
-      using client = createSmuxSession(fromDenoConn(connected), { role: "client", version: 2 });
-      using server = createSmuxSession(fromDenoConn(accepted), { role: "server", version: 2 });
+      using client = createSmuxSession(new DenoConn(connected), { role: "client", version: 2 });
+      using server = createSmuxSession(new DenoConn(accepted), { role: "server", version: 2 });
       await transfers(client, server, 10, 1_000_000);
       client.close();
       assert.equal(await server.closed, undefined);

@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { fromDenoConn, relay } from "../../lib/core/mod.ts";
+import { DenoConn, relay } from "../../lib/core/mod.ts";
 import { run } from "./external.ts";
 
 /** Files of a server and its authority. */
@@ -89,5 +89,5 @@ async function serve(client: Deno.TcpConn, destinations: string[]): Promise<void
   destinations.push(destination);
   const upstream = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
   await client.write(new TextEncoder().encode("HTTP/1.1 200 Connection established\r\n\r\n"));
-  await relay(fromDenoConn(client), fromDenoConn(upstream));
+  await relay(new DenoConn(client), new DenoConn(upstream));
 }

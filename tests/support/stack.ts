@@ -16,7 +16,7 @@ import {
   type Clock,
   configureLogging,
   type Conn,
-  fromDenoConn,
+  DenoConn,
   type LogLevel,
   systemClock,
   type Target,
@@ -222,7 +222,7 @@ export async function connectThrough(
   { proxy }: Pick<Stack, "proxy">,
   target: Target,
 ): Promise<Conn> {
-  const tcp = fromDenoConn(await Deno.connect({ hostname: proxy.host, port: proxy.port }));
+  const tcp = new DenoConn(await Deno.connect({ hostname: proxy.host, port: proxy.port }));
   try {
     return await socks5Connect(tcp, target);
   } catch (error) {

@@ -6,7 +6,7 @@
 
 import { resolveSettings } from "../../config/mod.ts";
 import { withDeadline } from "../../core/clock.ts";
-import { type Conn, fromDenoConn } from "../../core/conn.ts";
+import { type Conn, DenoConn } from "../../core/conn.ts";
 import { AwsocksError, ExitCode } from "../../core/errors.ts";
 import { formatTarget, type Target } from "../../core/target.ts";
 import { socks5Connect } from "../../proxy/mod.ts";
@@ -106,7 +106,7 @@ async function fetchThrough(
   const { clock } = app;
   const { hostname: host, port, pathname } = new URL(url);
   const target = { host, port: port === "" ? 80 : Number(port) };
-  const tcp = fromDenoConn(await Deno.connect({ hostname: proxy.host, port: proxy.port, signal }));
+  const tcp = new DenoConn(await Deno.connect({ hostname: proxy.host, port: proxy.port, signal }));
   const close = () => tcp.close();
   signal.addEventListener("abort", close, { once: true });
   try {

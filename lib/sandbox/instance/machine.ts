@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Clock, type Conn, connPair, fromDenoConn } from "../../core/mod.ts";
+import { type Clock, type Conn, connPair, DenoConn } from "../../core/mod.ts";
 import type { EventHub } from "../events.ts";
 import {
   DialFailure,
@@ -70,7 +70,7 @@ export class Machine {
     const { network, sshd } = this.#options;
     if (port === SSH_PORT && sshd) {
       try {
-        return fromDenoConn(await Deno.connect(sshd));
+        return new DenoConn(await Deno.connect(sshd));
       } catch {
         throw new Error(refusedText(port));
       }
