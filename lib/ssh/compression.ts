@@ -11,6 +11,7 @@
 
 import { Buffer } from "node:buffer";
 import { createRequire } from "node:module";
+import { AdaptiveDeflate } from "./adaptive_deflate.ts";
 import { loadZlib, type ZlibCodec } from "./zlib_stream.ts";
 
 /**
@@ -47,7 +48,7 @@ export function packetClasses(codec: ZlibCodec) {
     allocStart = 0;
     allocStartKEX = 0;
     readonly _protocol: PacketProtocol;
-    readonly #stream = codec.deflate();
+    readonly #stream = new AdaptiveDeflate(codec.deflate());
     #closed = false;
 
     constructor(protocol: PacketProtocol) {

@@ -25,11 +25,20 @@ export interface ZlibStream {
   close(): void;
 }
 
+/** The compressing direction. */
+export interface DeflateStream extends ZlibStream {
+  /**
+   * Ends the output at a byte and forgets what was written, so that blocks of somebody else may follow
+   * (zlib's `Z_FULL_FLUSH`). Not to be called twice without a packet in between.
+   */
+  align(): Buffer;
+}
+
 /** Makes both directions of {@linkcode ZlibStream}. */
 export interface ZlibCodec {
   /** For the log. */
   readonly name: "native" | "pako";
-  deflate(): ZlibStream;
+  deflate(): DeflateStream;
   /** @param limit bytes that one packet may expand to */
   inflate(limit: number): ZlibStream;
 }
@@ -37,7 +46,9 @@ export interface ZlibCodec {
 /** zlib's default: the best size that is still far faster than a Session Manager session. */
 const LEVEL = 6;
 const PARTIAL_FLUSH = 1;
+const FULL_FLUSH = 3;
 const CHUNK_BYTES = 64 * 1024;
+const NOTHING = new Uint8Array(0);
 
 function concatChunks(chunks: Uint8Array[]): Buffer {
   return chunks.length === 1 ? Buffer.from(chunks[0]!) : Buffer.concat(chunks);
@@ -63,41 +74,35 @@ interface NativeEngine {
   close(): void;
 }
 
-function nativeStream(stream: zlib.Deflate | zlib.Inflate, limit: number): ZlibStream {
+function nativeStream(stream: zlib.Deflate | zlib.Inflate, limit: number): DeflateStream {
   // Private fields; `loadZlib` has tried them out before anything depends on them.
   const engine = stream as unknown as NativeEngine;
   const output = new Uint8Array(CHUNK_BYTES);
   let failure: Error | undefined;
   let closed = false;
   engine._handle.onerror = (message) => failure = new Error(`Corrupt zlib stream: ${message}`);
+  const run = (input: Uint8Array, flush: number) => {
+    if (closed) throw new Error("The compression context is closed");
+    const chunks: Uint8Array[] = [];
+    let total = 0;
+    let at = 0;
+    for (;;) {
+      engine._handle.writeSync(flush, input, at, input.byteLength - at, output, 0, CHUNK_BYTES);
+      if (failure) throw failure;
+      const [outputLeft = 0, inputLeft = 0] = engine._writeState;
+      const produced = CHUNK_BYTES - outputLeft;
+      total += produced;
+      if (total > limit) throw new Error(`A packet expands to more than ${limit} bytes`);
+      chunks.push(output.slice(0, produced));
+      at = input.byteLength - inputLeft;
+      if (outputLeft > 0) break;
+    }
+    if (at < input.byteLength) throw new Error("The compressed stream has ended");
+    return concatChunks(chunks);
+  };
   return {
-    write(packet) {
-      if (closed) throw new Error("The compression context is closed");
-      const chunks: Uint8Array[] = [];
-      let total = 0;
-      let at = 0;
-      for (;;) {
-        engine._handle.writeSync(
-          PARTIAL_FLUSH,
-          packet,
-          at,
-          packet.byteLength - at,
-          output,
-          0,
-          CHUNK_BYTES,
-        );
-        if (failure) throw failure;
-        const [outputLeft = 0, inputLeft = 0] = engine._writeState;
-        const produced = CHUNK_BYTES - outputLeft;
-        total += produced;
-        if (total > limit) throw new Error(`A packet expands to more than ${limit} bytes`);
-        chunks.push(output.slice(0, produced));
-        at = packet.byteLength - inputLeft;
-        if (outputLeft > 0) break;
-      }
-      if (at < packet.byteLength) throw new Error("The compressed stream has ended");
-      return concatChunks(chunks);
-    },
+    write: (packet) => run(packet, PARTIAL_FLUSH),
+    align: () => run(NOTHING, FULL_FLUSH),
     close() {
       if (closed) return;
       closed = true;
@@ -120,13 +125,16 @@ async function loadPako(): Promise<ZlibCodec> {
       const engine = new Deflate({ level: LEVEL });
       let chunks: Uint8Array[] = [];
       engine.onData = (chunk) => void chunks.push(chunk as Uint8Array);
+      const run = (input: Uint8Array, flush: number) => {
+        chunks = [];
+        // The type declarations leave full flushes out.
+        engine.push(input, flush as typeof PARTIAL_FLUSH);
+        if (engine.err) throw new Error(`Compression failed: ${engine.msg}`);
+        return concatChunks(chunks);
+      };
       return {
-        write(packet) {
-          chunks = [];
-          engine.push(packet, PARTIAL_FLUSH);
-          if (engine.err) throw new Error(`Compression failed: ${engine.msg}`);
-          return concatChunks(chunks);
-        },
+        write: (packet) => run(packet, PARTIAL_FLUSH),
+        align: () => run(NOTHING, FULL_FLUSH),
         close() {},
       };
     },
@@ -165,8 +173,8 @@ async function loadPako(): Promise<ZlibCodec> {
 }
 
 /**
- * True when three packets survive a round trip, the second one smaller for what came before, and
- * corrupt input is noticed.
+ * True when packets survive a round trip, the second one smaller for what came before, also behind a
+ * full flush, and corrupt input is noticed.
  */
 function works(codec: ZlibCodec): boolean {
   const deflate = codec.deflate();
@@ -179,6 +187,8 @@ function works(codec: ZlibCodec): boolean {
       if (!inflate.write(packed).equals(plain)) throw new Error("Wrong bytes");
       return packed.byteLength;
     });
+    const aligned = Buffer.concat([deflate.align(), deflate.write(packet)]);
+    if (!inflate.write(aligned).equals(packet)) throw new Error("Wrong bytes");
     return sizes[1]! < sizes[0]! && fails(() => corrupt.write(Buffer.from([0xff, 0xff])));
   } catch {
     return false;
