@@ -125,3 +125,27 @@ export function duplexFromConn(conn: Conn, options: { readBytes?: number } = {})
     },
   });
 }
+
+/**
+ * Makes writes of the same turn reach the stream's sink as one. Returns the stream.
+ *
+ * Who writes a head and a body, or a packet and its authentication tag, or many frames, one after the
+ * other would else make a system call of each, and a segment, which TCP's Nagle algorithm may hold back
+ * until the one before is acknowledged: 40 ms for every key press.
+ */
+export function coalesceWrites<T extends Duplex>(stream: T): T {
+  const write = stream.write;
+  let corked = false;
+  stream.write = function (this: T, ...args: Parameters<Duplex["write"]>) {
+    if (!corked) {
+      corked = true;
+      stream.cork();
+      queueMicrotask(() => {
+        corked = false;
+        stream.uncork();
+      });
+    }
+    return write.apply(this, args);
+  } as T["write"];
+  return stream;
+}

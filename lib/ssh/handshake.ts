@@ -8,7 +8,7 @@
 import type { Duplex } from "node:stream";
 import type { Client } from "ssh2";
 import { type Clock, type Conn, getLog, type Timer, toAwsocksError } from "../core/mod.ts";
-import { duplexFromConn } from "../core/node_stream.ts";
+import { coalesceWrites, duplexFromConn } from "../core/node_stream.ts";
 import { chooseAlgorithms } from "./algorithms.ts";
 import { identityAgent } from "./auth.ts";
 import {
@@ -18,7 +18,6 @@ import {
   handshakeTimeout,
   isAside,
 } from "./failures.ts";
-import { coalesceWrites } from "./coalesce.ts";
 import type { HostKey, HostKeyVerifier } from "./host_key.ts";
 import type { Identity } from "./identity.ts";
 import { loadSsh2 } from "./ssh2.ts";

@@ -68,6 +68,8 @@ export class DataChannel implements Conn {
 
   #state: ChannelState = "opening";
   #info: SessionInfo | undefined;
+  /** The agent is so old that it does not acknowledge a message twice. */
+  #dropsDuplicates = true;
   #disruptions: Disposable | undefined;
   /** Monotonic time at which the agent last said anything. */
   #agentHeardAt = 0;
@@ -306,8 +308,7 @@ export class DataChannel implements Conn {
 
   /** Before the destination has answered, an old agent may still be refusing rather than silent. */
   get #silentOnDuplicates(): boolean {
-    return this.#outputSeen &&
-      compareVersions(this.#info?.agentVersion ?? "", REACKNOWLEDGES_DUPLICATES) < 0;
+    return this.#outputSeen && this.#dropsDuplicates;
   }
 
   /** Sequenced payloads, in order. Every kind has already advanced the order. */
@@ -337,6 +338,8 @@ export class DataChannel implements Conn {
     if (this.#info) return;
     const answer = answerHandshake(parseHandshakeRequest(payload), this.#clientVersion);
     this.#info = answer.info;
+    this.#dropsDuplicates =
+      compareVersions(answer.info.agentVersion, REACKNOWLEDGES_DUPLICATES) < 0;
     this.#sender.send(PayloadType.HandshakeResponse, encodeHandshakeResponse(answer.response));
     if (answer.error) this.#finish({ by: "lost", output: "", error: answer.error });
   }

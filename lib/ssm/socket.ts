@@ -9,6 +9,7 @@ import type { Buffer } from "node:buffer";
 import type { Agent, ClientRequest, IncomingMessage } from "node:http";
 import type { ClientOptions, WebSocket } from "ws";
 import { AwsocksError, type CredentialSource, toAwsocksError } from "../core/mod.ts";
+import { coalesceWrites } from "../core/node_stream.ts";
 
 /** Why a socket ended. Every code is a reason to resume, 1000 "Bye" included. */
 export interface SocketClose {
@@ -156,6 +157,8 @@ function dial(
       signal?.removeEventListener("abort", onAbort);
       resolve(frameSocket(socket, events, () => silent = true));
     });
+    // Messages of 1 KiB come by the dozen.
+    socket.on("upgrade", (response: IncomingMessage) => void coalesceWrites(response.socket));
     socket.on("unexpected-response", (_request: ClientRequest, response: IncomingMessage) => {
       response.resume();
       fail(refused(url, response.statusCode ?? 0, response.headers["x-amzn-requestid"]));

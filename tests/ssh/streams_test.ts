@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
-import { coalesceWrites } from "../../lib/ssh/coalesce.ts";
+import { coalesceWrites } from "../../lib/core/node_stream.ts";
 import { WriteGate } from "../../lib/ssh/write_gate.ts";
 import { settle } from "../support/fake_clock.ts";
 
