@@ -11,6 +11,7 @@ import type { Duplex } from "node:stream";
 // @ts-types="@types/ws"
 import type * as ws from "ws";
 import { type Clock, getLog, type Timer } from "../../core/mod.ts";
+import { coalesceWrites } from "../../core/node_stream.ts";
 import { SignatureFault, verifySignature } from "../api/signature.ts";
 import type { UpgradeSignature } from "../events.ts";
 import type { Identities } from "../identities.ts";
@@ -112,6 +113,8 @@ export class GatewayServer {
       return refuse(socket, 403, "Forbidden", "application/json", body);
     }
     socket.off("error", onError);
+    // An acknowledgement for each message of 1 KiB.
+    coalesceWrites(socket);
     this.#webSockets!.handleUpgrade(request, socket, head as Buffer, (webSocket) => {
       this.#serve(session, webSocket, signature);
     });
