@@ -115,6 +115,25 @@ Deno.test("bytes of both ways are right, and errors of destinations are theirs",
   assert.equal(backend.state, "active");
 });
 
+Deno.test("the guest holds sessions on all instances of a name, and one may go", async () => {
+  await using stack = await startGuestStack({
+    sandbox: { instances: [{ name: "web" }, { name: "web" }, { name: "other" }] },
+    settings: { name: "web", instances: "all", maxSessions: 4 },
+  });
+  stack.startAgent();
+  const { sandbox } = stack;
+  const [first, second] = sandbox.instances().map(({ instanceId }) => instanceId);
+  const on = (id: string | undefined) =>
+    sandbox.sessions().filter(({ live, instanceId }) => live && instanceId === id).length;
+  assert.ok((await page(stack)).includes(PAGE_TEXT));
+  await until(() => on(first) === 1 && on(second) === 1, "a session on each of both");
+  sandbox.stopInstance(first!);
+  const since = systemClock.monotonic();
+  for (let i = 0; i < 5; i++) assert.ok((await page(stack)).includes(PAGE_TEXT));
+  assert.ok(systemClock.monotonic() - since < 5000);
+  assert.ok(on(second) >= 1);
+});
+
 Deno.test("the loss of the tunnel is survived, and the session in the guest with it", async () => {
   await using stack = await startGuestStack();
   stack.startAgent();

@@ -61,7 +61,7 @@ export async function startGuestStack(options: GuestStackOptions = {}): Promise<
   );
   const backend = createGuestBackend({
     settings: {
-      instanceId: sandbox.instanceId,
+      ...(options.settings?.name === undefined && { instanceId: sandbox.instanceId }),
       sshUser: sandbox.sshUser,
       sshKey: sandbox.sshKeyPath,
       remotePort: 22,
