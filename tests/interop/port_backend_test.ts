@@ -77,3 +77,41 @@ interopTest("curl: 20 MB down and up by port forwarding have the right digest", 
   await curlUp(transfer);
   await program.stop();
 });
+
+interopTest(
+  "curl: a server that reads nothing for 60 s hurts only its own destination",
+  CURL,
+  async () => {
+    await using program = start();
+    const proxy = await via(program);
+    const wait = 60_000;
+    let done = false;
+    // Twice what the agent holds for destinations that do not read.
+    const upload = curlUp({
+      via: proxy,
+      site: "http://hello.sandbox.internal/",
+      size: 8_000_000,
+      name: "curl, to a server that reads nothing for 60 s",
+      wait,
+    }).finally(() => done = true);
+    const begun = performance.now();
+    const pages = async () => {
+      let slowest = 0;
+      while (!done) {
+        for (const host of ["www.example.com", "10.0.1.20"]) {
+          const start = performance.now();
+          const { stdout } = await curl([...proxy, `http://${host}/`]);
+          assert.ok(stdout.includes(PAGE_TEXT), host);
+          slowest = Math.max(slowest, performance.now() - start);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+      return slowest;
+    };
+    const [slowest] = await Promise.all([pages(), upload]);
+    assert.ok(performance.now() - begun >= wait);
+    assert.ok(slowest < 3000, `a page of another host took ${slowest.toFixed(0)} ms`);
+    await note(`curl: the slowest page of another host meanwhile ${slowest.toFixed(0)} ms`);
+    await program.stop();
+  },
+);

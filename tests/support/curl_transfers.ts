@@ -21,6 +21,8 @@ export interface Transfer {
   readonly size: number;
   /** Printed with the time. */
   readonly name: string;
+  /** Milliseconds after which the site starts to read an upload; default at once. */
+  readonly wait?: number;
 }
 
 /** @throws AssertionError unless every byte came in its place */
@@ -37,9 +39,9 @@ export async function curlDown({ via, site, size, name }: Transfer): Promise<voi
 }
 
 /** @throws AssertionError unless the site got every byte in its place */
-export async function curlUp({ via, site, size, name }: Transfer): Promise<void> {
+export async function curlUp({ via, site, size, name, wait = 0 }: Transfer): Promise<void> {
   const start = performance.now();
-  const { code, stdout, stderr } = await curl([...via, "-T", "-", `${site}upload`], {
+  const { code, stdout, stderr } = await curl([...via, "-T", "-", `${site}upload?wait=${wait}`], {
     input: copies(blocksOf(size, 8)),
     limit: LIMIT_MS,
   });
