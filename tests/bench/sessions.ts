@@ -15,10 +15,9 @@ const PARALLEL = 8;
 /** Bytes of each of several transfers. */
 const SHARE = 600 * KB;
 
-const down = ({ address }: Proxy, size = SHARE) =>
+const down = ({ address }: Proxy, size: number) =>
   rate(PARALLEL, size, (seed) => get(address, `/bytes?size=${size}&seed=${seed}`));
-/** Nothing paces uploads: they need more to be measured. */
-const up = ({ address }: Proxy, size = 5 * SHARE) => rate(PARALLEL, size, () => put(address, size));
+const up = ({ address }: Proxy, size: number) => rate(PARALLEL, size, () => put(address, size));
 
 /** Proxies with these numbers of sessions, all of which are up. */
 function withSessions(
@@ -50,17 +49,20 @@ function parallel(
   latency = 0,
 ): Bench {
   const work = direction === "downloads" ? down : up;
+  // Nothing paces uploads: without a distance, seconds of them are needed to tell them from noise.
+  const [shares, rounds] = direction === "downloads" ? [1, 3] : latency > 0 ? [5, 5] : [10, 9];
+  const size = shares * SHARE;
   const away = latency > 0 ? `, ${latency} ms away` : "";
   return {
     name: `8 ${direction}, ${sessions} sessions${away}`,
     unit: "MB/s",
     baseline: "1 session",
     goal: { atLeast },
-    rounds: direction === "downloads" ? 3 : 9,
+    rounds,
     open: () =>
       withSessions([sessions, 1], `pace=on,latency=${latency}ms`, (many, one) => ({
-        figure: () => work(many!),
-        baseline: () => work(one!),
+        figure: () => work(many!, size),
+        baseline: () => work(one!, size),
       })),
   };
 }
