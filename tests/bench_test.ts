@@ -1,7 +1,7 @@
 /** What the benchmarks make of their measurements; they themselves run by `deno task bench`. */
 
 import assert from "node:assert/strict";
-import { mostUnacknowledged } from "./bench/backlog.ts";
+import { largestShare } from "./bench/backlog.ts";
 import { BENCHES } from "./bench/benches.ts";
 import { type Bench, measure, median, meetsGoal, openSides, quantile } from "./bench/harness.ts";
 import { plotSvg } from "./bench/plot.ts";
@@ -120,11 +120,11 @@ Deno.test("shortNumber() gives three digits that count", () => {
   ]);
 });
 
-Deno.test("mostUnacknowledged() finds the largest of the log, and misses it when there is none", () => {
-  const line = (bytes: number) =>
-    `12:00:00 DEBUG ssm  Session s is over maxUnacknowledged=${bytes}\n`;
-  assert.equal(mostUnacknowledged(`${line(1000)}other\n${line(70_000)}${line(5)}`), 70);
-  assert.throws(() => mostUnacknowledged("other\n"), /no session's end/);
+Deno.test("largestShare() finds the largest of the log, and misses it when there is none", () => {
+  const line = (share: number) =>
+    `12:00:00 DEBUG ssm  Session s is over maxWindowShare=${share} resumes=0\n`;
+  assert.equal(largestShare(`${line(0.5)}other\n${line(0.998)}${line(1e-3)}`), 99.8);
+  assert.throws(() => largestShare("other\n"), /no session's end/);
 });
 
 Deno.test("docs/performance.md has a row for each benchmark, in order", async () => {

@@ -34,6 +34,8 @@ export interface ChannelStats {
   /** Unacknowledged payload bytes now, and the most that were under way at any time. */
   readonly unacknowledged: number;
   readonly maxUnacknowledged: number;
+  /** The most that were under way, as a share of the window as it was then; never above 1. */
+  readonly maxWindowShare: number;
   /** Smoothed round-trip time in milliseconds. */
   readonly roundTrip?: number;
   /**

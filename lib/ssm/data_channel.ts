@@ -121,12 +121,13 @@ export class DataChannel implements Conn {
 
   /** Counters. */
   get stats(): ChannelStats {
-    const { outbox, waitingSince, sentBytes, maxUnacknowledged } = this.#sender;
+    const { outbox, waitingSince, sentBytes, maxUnacknowledged, maxWindowShare } = this.#sender;
     const now = this.#options.clock.monotonic();
     return {
       ...this.#counters,
       sentBytes,
       maxUnacknowledged,
+      maxWindowShare,
       resumes: this.#link.resumes,
       retransmissions: outbox.retransmissions,
       unacknowledged: outbox.bytes,

@@ -59,6 +59,7 @@ export class Sender {
   #owedSince = 0;
   #sentBytes = 0;
   #maxUnacknowledged = 0;
+  #maxWindowShare = 0;
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -79,6 +80,11 @@ export class Sender {
   /** The most payload bytes that were unacknowledged at any time. */
   get maxUnacknowledged(): number {
     return this.#maxUnacknowledged;
+  }
+
+  /** The largest share of the window that was under way right after a message of the stream was sent. */
+  get maxWindowShare(): number {
+    return this.#maxWindowShare;
   }
 
   /**
@@ -237,6 +243,8 @@ export class Sender {
     const payload = new Uint8Array(Math.min(this.#payloadBytes, this.#queue.size));
     this.#queue.take(payload);
     this.send(PayloadType.Output, payload);
+    const { bytes, window } = this.#outbox;
+    this.#maxWindowShare = Math.max(this.#maxWindowShare, bytes / window);
     this.#sentBytes += payload.byteLength;
     for (const mark of this.#marks) {
       if (mark.bytes <= this.#sentBytes) mark.sequenceNumber ??= this.#nextSequence - 1;

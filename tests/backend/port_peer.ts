@@ -64,6 +64,7 @@ export class FakeSession implements Session {
       sentBytes: this.#sent,
       unacknowledged: this.#sent - this.#acknowledged,
       maxUnacknowledged: 0,
+      maxWindowShare: 0,
       receivedBytes: 0,
       retransmissions: 0,
       duplicates: 0,

@@ -187,6 +187,7 @@ Deno.test("write() cuts at the payload size, coalesces small writes and stays wi
   }
   await writing;
   assert.equal(channel.stats.maxUnacknowledged, 4096);
+  assert.equal(channel.stats.maxWindowShare, 1);
   assert.ok(gateway.stream().slice(2).every((message) => message.payload.byteLength <= 1024));
   await stop(channel);
 });
