@@ -30,12 +30,24 @@ export interface Conn {
   readonly lingers?: boolean;
 }
 
-/** Size of the buffer with which {@linkcode relay} copies, per direction. */
-export const RELAY_BUFFER_BYTES = 64 * 1024;
-/** First size of that buffer: most connections are short, and of those that last most are idle. */
-const FIRST_BUFFER_BYTES = 8 * 1024;
-/** Buffers of that size for connections to come. */
-const firstBuffers = new BufferPool(FIRST_BUFFER_BYTES, 64);
+/** A good size for copying in one go. */
+export const COPY_BUFFER_BYTES = 64 * 1024;
+
+/**
+ * Buffers with which {@linkcode relay} copies. Most connections are short or idle and get the smallest;
+ * what moves fast fills one after the other and is copied in large pieces.
+ */
+const RELAY_BUFFERS = [
+  new BufferPool(8 * 1024, 64),
+  new BufferPool(64 * 1024, 16),
+  new BufferPool(256 * 1024, 8),
+] as const;
+
+/** Which of the buffers is next after a read of `n` bytes into one of `size`. */
+function nextLevel(level: number, size: number, n: number): number {
+  if (n === size) return Math.min(level + 1, RELAY_BUFFERS.length - 1);
+  return n < size / 8 ? Math.max(level - 1, 0) : level;
+}
 
 /** Writes all of `data`. */
 export async function writeAll(conn: Pick<Conn, "write">, data: Uint8Array): Promise<void> {
@@ -65,7 +77,7 @@ export async function readAll(
   limit: number = 64 * 1024 * 1024,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+  const buffer = new Uint8Array(COPY_BUFFER_BYTES);
   let total = 0;
   for (;;) {
     const n = await conn.read(buffer);
@@ -120,7 +132,8 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
     closeBoth();
   };
   const pump = async (from: Conn, to: Conn, direction: "aToB" | "bToA") => {
-    let buffer = firstBuffers.take();
+    let level = 0;
+    let buffer = RELAY_BUFFERS[0].take();
     try {
       for (;;) {
         const n = await from.read(buffer);
@@ -130,12 +143,13 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
         if (taken < n) await writeAll(to, chunk.subarray(taken));
         counts[direction] += n;
         options.onBytes?.(direction, n);
-        if (n === FIRST_BUFFER_BYTES) {
-          firstBuffers.give(buffer);
-          buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+        const next = nextLevel(level, buffer.byteLength, n);
+        if (next !== level) {
+          RELAY_BUFFERS[level]!.give(buffer);
+          buffer = RELAY_BUFFERS[level = next]!.take();
         }
       }
-      firstBuffers.give(buffer); // not after a failure: a write that has failed may still hold it
+      RELAY_BUFFERS[level]!.give(buffer); // not after a failure: a failed write may still hold it
       // Behind the second end both are closed at once.
       if (++ended === 1 || !to.lingers) await to.closeWrite();
     } catch (error) {

@@ -7,9 +7,9 @@
 
 import {
   type Conn,
+  COPY_BUFFER_BYTES,
   DenoConn,
   relay,
-  RELAY_BUFFER_BYTES,
   systemClock,
   writeAll,
 } from "../../lib/core/mod.ts";
@@ -30,11 +30,11 @@ async function socketPair(): Promise<[Conn, Conn]> {
 /** Moves bytes from one conn to another. */
 async function move(from: Conn, to: Conn, bytes: number): Promise<void> {
   const sending = (async () => {
-    const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+    const buffer = new Uint8Array(COPY_BUFFER_BYTES);
     for (let left = bytes; left > 0; left -= buffer.byteLength) await writeAll(from, buffer);
     await from.closeWrite();
   })();
-  const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+  const buffer = new Uint8Array(COPY_BUFFER_BYTES);
   let received = 0;
   for (let n; (n = await to.read(buffer)) !== null;) received += n;
   await sending;

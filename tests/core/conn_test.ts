@@ -146,6 +146,36 @@ Deno.test("relay() closes both and reports the first failure", async () => {
   assert.equal(await client.read(new Uint8Array(1)), null);
 });
 
+Deno.test("relay() reads in larger pieces while they are filled, and in small ones again", async () => {
+  const KIB = 1024;
+  const pieces = [8, 64, 256, 256, 100, 20, 1, 1, 8, 1].map((kib) => kib * KIB);
+  const asked: number[] = [];
+  const [near, far] = connPair(1024 * KIB);
+  let at = 0;
+  const source: Conn = {
+    ...near,
+    read: (into) => {
+      const n = pieces[asked.length];
+      asked.push(into.byteLength / KIB);
+      if (n === undefined) return Promise.resolve(null);
+      assert.ok(n <= into.byteLength, `${n} into ${into.byteLength}`);
+      for (let i = 0; i < n; i++) into[i] = at++ * 31;
+      return Promise.resolve(n);
+    },
+  };
+  const [a, b] = connPair(1024 * KIB);
+  const relayed = relay(source, a);
+  far.close();
+  const got = await readAll(b);
+  await b.closeWrite();
+  await relayed;
+  assert.deepEqual(asked, [8, 64, 256, 256, 256, 256, 64, 8, 8, 64, 8]);
+  assert.equal(got.byteLength, pieces.reduce((sum, n) => sum + n, 0));
+  assert.ok(got.every((byte, i) => byte === (i * 31 & 0xff)));
+  near.close();
+  b.close();
+});
+
 Deno.test("relay() ends when its signal says so", async () => {
   const [client, a] = connPair();
   const [b, server] = connPair();

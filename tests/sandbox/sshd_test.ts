@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { once } from "node:events";
 // @ts-types="@types/ssh2"
 import type { Client, ClientChannel, ConnectConfig } from "ssh2";
-import { type Conn, connPair, readAll, RELAY_BUFFER_BYTES, writeAll } from "../../lib/core/mod.ts";
+import { type Conn, connPair, COPY_BUFFER_BYTES, readAll, writeAll } from "../../lib/core/mod.ts";
 import { connFromDuplex, duplexFromConn } from "../../lib/core/node_stream.ts";
 import { EventHub, type SandboxEvent } from "../../lib/sandbox/events.ts";
 import { fingerprintOfLine, generateKeyPair } from "../../lib/sandbox/instance/keys.ts";
@@ -212,7 +212,7 @@ Deno.test("sshd passes on half-close both ways", async () => {
 Deno.test("sshd stops reading a destination whose client does not read", async () => {
   let sent = 0;
   const endless = async (conn: Conn) => {
-    const block = new Uint8Array(RELAY_BUFFER_BYTES);
+    const block = new Uint8Array(COPY_BUFFER_BYTES);
     for (;;) sent += await conn.write(block);
   };
   const bench = new Bench({ 80: (conn) => void endless(conn).catch(() => {}), 7: echo });

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type Conn, DenoConn, RELAY_BUFFER_BYTES, writeAll } from "../../lib/core/mod.ts";
+import { type Conn, COPY_BUFFER_BYTES, DenoConn, writeAll } from "../../lib/core/mod.ts";
 import { createSmuxSession, type SmuxVersion } from "../../lib/smux/mod.ts";
 import { acceptOne } from "./pair.ts";
 
@@ -28,11 +28,11 @@ async function socketPair(): Promise<[Conn, Conn]> {
 /** Moves bytes as a relay does: reads and writes with a buffer of its size. */
 async function move(from: Conn, to: Conn, bytes: number): Promise<void> {
   const send = async () => {
-    const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+    const buffer = new Uint8Array(COPY_BUFFER_BYTES);
     for (let left = bytes; left > 0; left -= buffer.byteLength) await writeAll(from, buffer);
   };
   const receive = async () => {
-    const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+    const buffer = new Uint8Array(COPY_BUFFER_BYTES);
     for (let left = bytes; left > 0;) left -= (await to.read(buffer))!;
   };
   await Promise.all([send(), receive()]);

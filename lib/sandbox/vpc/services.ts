@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Conn, RELAY_BUFFER_BYTES, writeAll } from "../../core/mod.ts";
+import { type Conn, COPY_BUFFER_BYTES, writeAll } from "../../core/mod.ts";
 import type { TcpService } from "./network.ts";
 
 /** Ports of the services here. */
@@ -21,7 +21,7 @@ function served(work: (conn: Conn) => Promise<void>): TcpService {
 
 /** Sends back what it gets, then ends its side too. */
 export const echo: TcpService = served(async (conn) => {
-  const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+  const buffer = new Uint8Array(COPY_BUFFER_BYTES);
   for (;;) {
     const n = await conn.read(buffer);
     if (n === null) break;
@@ -32,7 +32,7 @@ export const echo: TcpService = served(async (conn) => {
 
 /** Reads to the end and says nothing. */
 export const discard: TcpService = served(async (conn) => {
-  const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+  const buffer = new Uint8Array(COPY_BUFFER_BYTES);
   while (await conn.read(buffer) !== null);
 });
 
@@ -56,7 +56,7 @@ function chargenPattern(): Uint8Array {
 export const chargen: TcpService = served(async (conn) => {
   const pattern = chargenPattern();
   const drain = async () => {
-    const buffer = new Uint8Array(RELAY_BUFFER_BYTES);
+    const buffer = new Uint8Array(COPY_BUFFER_BYTES);
     while (await conn.read(buffer) !== null);
   };
   // Ends by the failure of a write, once the client has closed.
