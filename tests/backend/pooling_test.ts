@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { type Carrier, SupervisedBackend, type SupervisorOptions } from "../../lib/backend/mod.ts";
 import { AwsocksError, type Conn, connPair, isAwsocksError } from "../../lib/core/mod.ts";
 import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
+import { captureLog } from "../proxy/log_capture.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
-import { logged } from "../support/logged.ts";
 
 const target = { host: "db.internal", port: 5432 };
 
@@ -208,7 +208,7 @@ Deno.test("a disruption ends the wait after a carrier that could not be opened",
     await clock.advance(100);
     await dialling;
   };
-  const lines = await logged(async () => {
+  await captureLog(async (lines) => {
     await another();
     for (const wait of [0, 10_000, 0]) {
       await clock.advance(wait);
@@ -218,14 +218,16 @@ Deno.test("a disruption ends the wait after a carrier that could not be opened",
     disruptions.tell("This machine was asleep for 60 s");
     await another();
     assert.equal(attempts(), 4);
+    const told = lines.flatMap(({ message }) =>
+      /open another session: (.*)/.exec(message)?.[1] ?? []
+    );
+    assert.equal(told.length, 3);
+    const seconds = told.map((text) =>
+      Number(/^Slow down; none is tried for (\d+) s/.exec(text)?.[1])
+    );
+    assert.ok(seconds[0]! <= 5, told[0]);
+    assert.ok(seconds[2]! <= 5, `short again: ${told[2]}`);
   });
-  const told = lines.flatMap((line) => /open another session: (.*)/.exec(line)?.[1] ?? []);
-  assert.equal(told.length, 3);
-  const seconds = told.map((text) =>
-    Number(/^Slow down; none is tried for (\d+) s/.exec(text)?.[1])
-  );
-  assert.ok(seconds[0]! <= 5, told[0]);
-  assert.ok(seconds[2]! <= 5, `short again: ${told[2]}`);
   await close();
 });
 
@@ -311,12 +313,12 @@ Deno.test("a carrier that neither answers nor moves is left for another within s
   await clock.advance(1000);
   assert.equal(conns.length, 3, "one got the carrier that answers, the others still wait");
   carriers[0]!.silence = 2000;
-  const lines = await logged(async () => {
+  await captureLog(async (lines) => {
     await clock.advance(500);
     await Promise.all(moved);
+    const told = lines.filter(({ message }) => message.includes("has not answered for 2 s"));
+    assert.equal(told.length, 1, "once, however many leave it");
   });
-  const told = lines.filter((line) => line.includes("has not answered for 2 s"));
-  assert.equal(told.length, 1, "once, however many leave it");
   assert.equal(carriers[1]!.channels, 4);
   const before = carriers[0]!.dials;
   await dial();

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { generateKeyPairSync } from "node:crypto";
-import { AwsocksError, isAwsocksError } from "../../lib/core/mod.ts";
+import { AwsocksError, configureLogging, isAwsocksError } from "../../lib/core/mod.ts";
 import { identityFromText, loadIdentity, loadSsh2 } from "../../lib/ssh/mod.ts";
-import { logged } from "../support/logged.ts";
 import { newEd25519 } from "./new_key.ts";
 
 const PASSPHRASE = "correct horse";
@@ -53,6 +52,18 @@ async function inTempDir(work: (dir: string) => Promise<void>): Promise<void> {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+}
+
+/** Log lines of this room written meanwhile. */
+async function logged(work: () => Promise<unknown>): Promise<string[]> {
+  const lines: string[] = [];
+  await configureLogging({ level: "debug", write: (line) => void lines.push(line) });
+  try {
+    await work();
+  } finally {
+    await configureLogging({ level: "error", write: () => {} });
+  }
+  return lines;
 }
 
 Deno.test("loadIdentity() knows the key by its fingerprint and signs with it", () =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { AwsocksError, configureLogging, isAwsocksError } from "../../lib/core/mod.ts";
+import { AwsocksError, isAwsocksError } from "../../lib/core/mod.ts";
 import type { ChannelState, DataChannelOptions } from "../../lib/ssm/channel_types.ts";
 import { DataChannel } from "../../lib/ssm/data_channel.ts";
 import {
@@ -12,6 +12,7 @@ import {
   PayloadType,
   sshSessionRequest,
 } from "../../lib/ssm/mod.ts";
+import { captureLog } from "../proxy/log_capture.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { ScriptedGateway } from "../support/scripted_gateway.ts";
 
@@ -612,9 +613,7 @@ Deno.test("openSession() gives a session that ends with its conn", async () => {
 });
 
 Deno.test("openSession() logs at its end what the session has moved", async () => {
-  const lines: string[] = [];
-  await configureLogging({ level: "debug", format: "json", write: (line) => lines.push(line) });
-  try {
+  await captureLog(async (lines) => {
     const gateway = new ScriptedGateway();
     const clock = new FakeClock();
     const opening = session(gateway, clock);
@@ -626,12 +625,9 @@ Deno.test("openSession() logs at its end what the session has moved", async () =
     for (const { sequenceNumber } of gateway.stream()) gateway.acknowledge(sequenceNumber);
     await opened.close();
     await settle();
-  } finally {
-    await configureLogging({ level: "error", write: () => {} });
-  }
-  const [line] = lines.map((text) => JSON.parse(text)).filter(({ message }) =>
-    /over/.test(message)
-  );
-  assert.match(line.message, /^Session session-1 is over: 3000 bytes sent, 0 received$/);
-  assert.deepEqual([line.by, line.maxUnacknowledged, line.retransmissions], ["local", 3000, 0]);
+    const [line] = lines.filter(({ message }) => /over/.test(message));
+    assert.match(line!.message, /^Session session-1 is over: 3000 bytes sent, 0 received$/);
+    const { by, maxUnacknowledged, retransmissions } = line!;
+    assert.deepEqual([by, maxUnacknowledged, retransmissions], ["local", 3000, 0]);
+  });
 });
