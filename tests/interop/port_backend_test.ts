@@ -23,6 +23,13 @@ async function via(program: Program): Promise<string[]> {
   return ["--socks5-hostname", `127.0.0.1:${port}`];
 }
 
+/** Loads the page of a host. */
+async function loadPage(proxy: readonly string[], host: string): Promise<void> {
+  const { code, stdout, stderr } = await curl([...proxy, `http://${host}/`]);
+  assert.equal(code, 0, `${host}: ${stderr}`);
+  assert.ok(stdout.includes(PAGE_TEXT), host);
+}
+
 interopTest(
   "curl: three private hosts and 50 requests at a time to one, by port forwarding",
   CURL,
@@ -30,9 +37,7 @@ interopTest(
     await using program = start();
     const proxy = await via(program);
     for (const host of ["hello.sandbox.internal", "www.example.com", "10.0.1.20"]) {
-      const { code, stdout, stderr } = await curl([...proxy, `http://${host}/`]);
-      assert.equal(code, 0, `${host}: ${stderr}`);
-      assert.ok(stdout.includes(PAGE_TEXT), host);
+      await loadPage(proxy, host);
     }
     const begun = performance.now();
     const pages = await Promise.all(
@@ -100,8 +105,7 @@ interopTest(
       while (!done) {
         for (const host of ["www.example.com", "10.0.1.20"]) {
           const start = performance.now();
-          const { stdout } = await curl([...proxy, `http://${host}/`]);
-          assert.ok(stdout.includes(PAGE_TEXT), host);
+          await loadPage(proxy, host);
           slowest = Math.max(slowest, performance.now() - start);
         }
         await new Promise((resolve) => setTimeout(resolve, 500));
