@@ -72,7 +72,6 @@ export class ClientSession implements LiveConnection {
   end(reason: AwsocksError): void {
     this.#ending.abort(reason);
     this.#conn.close();
-    this.#dialed?.conn.close();
   }
 
   /** Serves the client to the end. Never throws. */
@@ -130,15 +129,14 @@ export class ClientSession implements LiveConnection {
     return this.#context.dialer.dial(request.target, this.#ending.signal);
   }
 
-  /** Until both sides have finished, one breaks, or {@linkcode end} closes them. */
   #relay(request: ClientRequest, remote: Conn): Promise<RelayResult> {
     const [near, far] = request.adapt?.(this.#conn, remote) ?? [this.#conn, remote];
-    return relay(near, far, this.#context.counters);
+    const { onBytes } = this.#context.counters;
+    return relay(near, far, { signal: this.#ending.signal, onBytes });
   }
 
   #record(request: ClientRequest, dialed: Dialed, result: RelayResult): void {
-    const { aborted, reason } = this.#ending.signal;
-    const error = aborted ? reason : result.error;
+    const { error } = result;
     if (isAwsocksError(error) && error.code !== "aborted") this.#report(error);
     if (!log.isEnabledFor("debug")) return;
     log.debug("Connection ended", {

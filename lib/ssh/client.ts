@@ -6,7 +6,6 @@
 
 import {
   AwsocksError,
-  Bag,
   type Clock,
   type Conn,
   formatTarget,
@@ -107,7 +106,7 @@ class Connection implements SshConnection {
   readonly #gate: WriteGate;
   readonly #budget: ReceiveBudget;
   readonly #keepAlive: Timer;
-  readonly #channels = new Bag<ChannelConn>();
+  readonly #channels = new Set<ChannelConn>();
   #opening = 0;
   /** Why it ends; set once it is known that it does. */
   #end: { error?: AwsocksError } | undefined;
@@ -192,9 +191,9 @@ class Connection implements SshConnection {
             channel,
             this.#gate,
             window,
-            () => this.#channels.remove(place),
+            () => this.#channels.delete(conn),
           );
-          const place = this.#channels.add(conn);
+          this.#channels.add(conn);
           resolve(conn);
         },
       );
@@ -229,7 +228,7 @@ class Connection implements SshConnection {
 
   #stop(error: AwsocksError): void {
     this.#keepAlive.cancel();
-    for (const channel of this.#channels.items()) channel.fail(error);
+    for (const channel of this.#channels) channel.fail(error);
   }
 
   #dialError(target: Target, error: Error): Error {
