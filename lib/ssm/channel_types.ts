@@ -34,7 +34,10 @@ export interface ChannelStats {
   /** Unacknowledged payload bytes now, and the most that were under way at any time. */
   readonly unacknowledged: number;
   readonly maxUnacknowledged: number;
-  /** The most that were under way, as a share of the window as it was then; never above 1. */
+  /**
+   * The most that were under way, as a share of the window as it was then. Not above 1, unless an old
+   * agent may have processed messages without a word, or a message asks whether a pause is over.
+   */
   readonly maxWindowShare: number;
   /** Smoothed round-trip time in milliseconds. */
   readonly roundTrip?: number;
