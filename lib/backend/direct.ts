@@ -38,17 +38,11 @@ class DirectConn extends DenoConn implements BoundConn {
 /** Options of {@linkcode DirectBackend}. */
 export interface DirectBackendOptions {
   readonly clock?: Clock;
-  /**
-   * Milliseconds a dial may take, name lookup included; default {@linkcode DIAL_TIMEOUT_MS}. Infinity
-   * leaves the bound to the caller's signal.
-   */
+  /** Milliseconds a dial may take, name lookup included; default {@linkcode DIAL_TIMEOUT_MS}. */
   readonly timeout?: number;
   /** Resolves a name to addresses, the preferred one first; default the system's resolver. */
   readonly lookup?: (name: string) => Promise<readonly string[]>;
 }
-
-/** For callers that wait for ever. */
-const NEVER = new AbortController().signal;
 
 /** How long a dial may take by default, in milliseconds. */
 export const DIAL_TIMEOUT_MS = 30_000;
@@ -83,7 +77,6 @@ export class DirectBackend implements Backend {
     if (this.#state === "closed") {
       return Promise.reject(new AwsocksError("backend-closed", "The proxy is shutting down"));
     }
-    if (this.#timeout === Infinity) return this.#connect(target, options.signal ?? NEVER);
     return withDeadline(
       this.#clock,
       this.#timeout,

@@ -92,11 +92,11 @@ class ProxyManager implements Manager {
   #closing: Promise<void> | undefined;
 
   constructor(options: ManagerOptions) {
+    const { dialTimeout: timeout = DIAL_TIMEOUT_MS } = options;
     const { clock = systemClock } = options;
     this.#options = options;
     this.#clock = clock;
-    // The dialer bounds every dial.
-    this.#direct = options.direct ?? new DirectBackend({ clock, timeout: Infinity });
+    this.#direct = options.direct ?? new DirectBackend({ clock, timeout });
   }
 
   get address(): Target | undefined {

@@ -67,19 +67,6 @@ Deno.test("DirectBackend gives up in time, even on a resolver that hangs", async
   assert.equal(clock.pending, 0);
 });
 
-Deno.test("DirectBackend without a bound sets no timer, with a signal and without", async () => {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const clock = new FakeClock();
-  const backend = new DirectBackend({ clock, timeout: Infinity });
-  const target = { host: "127.0.0.1", port: listener.addr.port };
-  for (const options of [{}, { signal: new AbortController().signal }]) {
-    const dialling = backend.dial(target, options);
-    assert.equal(clock.pending, 0);
-    (await dialling).close();
-    (await listener.accept()).close();
-  }
-});
-
 Deno.test("DirectBackend ends a dial with its signal", async () => {
   const backend = new DirectBackend({ lookup: () => new Promise(() => {}) });
   const controller = new AbortController();

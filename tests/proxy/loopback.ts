@@ -82,6 +82,31 @@ export function echoServer(hostname?: string): TestServer {
   }, hostname);
 }
 
+/**
+ * A server whose queue is full: the system drops what else would connect, as a firewall does.
+ */
+export async function silentServer(): Promise<Disposable & { readonly target: Target }> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+  const { port } = listener.addr;
+  const queued: Deno.Conn[] = [];
+  try {
+    for (let i = 0; i < 64; i++) {
+      const signal = AbortSignal.timeout(200);
+      queued.push(await Deno.connect({ port, signal, autoSelectFamily: false }));
+    }
+    throw new Error("The system queues more connections than the server lets it");
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "TimeoutError")) throw error;
+  }
+  return {
+    target: { host: "127.0.0.1", port },
+    [Symbol.dispose]: () => {
+      for (const conn of queued) conn.close();
+      listener.close();
+    },
+  };
+}
+
 /** Connects to a server of a test. */
 export async function connect({ host, port }: Target): Promise<Conn> {
   return new DenoConn(await Deno.connect({ hostname: host, port }));

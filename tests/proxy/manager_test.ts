@@ -4,7 +4,15 @@ import { createManager, type ManagerOptions, socks5Connect } from "../../lib/pro
 import { createRouter } from "../../lib/routing/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { captureLog } from "./log_capture.ts";
-import { connect, echoServer, FakeBackend, rules, startProxy, TestServer } from "./loopback.ts";
+import {
+  connect,
+  echoServer,
+  FakeBackend,
+  rules,
+  silentServer,
+  startProxy,
+  TestServer,
+} from "./loopback.ts";
 
 function manager(options: Partial<ManagerOptions> = {}) {
   const backend = new FakeBackend();
@@ -128,4 +136,12 @@ Deno.test("a detour is told once per host", async () => {
     assert.deepEqual(told.map(({ host, route }) => [host, route]), [["127.0.0.1", "direct"]]);
     assert.ok(backend.starts >= 1);
   });
+});
+
+Deno.test("a destination that never answers a direct connection is given up in time", async () => {
+  using silent = await silentServer();
+  await using proxy = await startProxy({ dialTimeout: 300 });
+  const client = await connect(proxy.address);
+  await assert.rejects(socks5Connect(client, silent.target), { facts: { reply: 6 } });
+  client.close();
 });
