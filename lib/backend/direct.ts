@@ -70,7 +70,7 @@ export class DirectBackend implements Backend {
   }
 
   /**
-   * Connects; the connection has Nagle's algorithm off.
+   * Connects.
    * @throws AwsocksError `destination-…`, `backend-closed`; the reason of the signal
    */
   dial(target: Target, options: DialOptions = {}): Promise<BoundConn> {
@@ -159,7 +159,6 @@ async function connectTcp(
     tcp.close();
     throw signal.reason;
   }
-  tcp.setNoDelay();
   return new DirectConn(tcp);
 }
 

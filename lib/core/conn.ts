@@ -165,10 +165,15 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
   return failure ? { ...counts, error: failure.error } : counts;
 }
 
-/** A `Deno.Conn` as a {@linkcode Conn}: `close()` may be called twice, `closeWrite()` after the peer left. */
+/**
+ * A `Deno.Conn` as a {@linkcode Conn}: small writes leave at once, `close()` may be called twice, and
+ * `closeWrite()` after the peer left.
+ */
 export class DenoConn implements Conn {
   readonly lingers = true;
   readonly #conn: Deno.TcpConn | Deno.UnixConn;
+  #wrote = false;
+  #undelayed = false;
   #closed = false;
 
   /** @param conn owned from now on */
@@ -181,7 +186,22 @@ export class DenoConn implements Conn {
   }
 
   write(data: Uint8Array): Promise<number> {
+    if (this.#wrote && !this.#undelayed) this.#undelay();
+    this.#wrote = true;
     return this.#conn.write(data);
+  }
+
+  /**
+   * Nagle's algorithm holds a small write back while an earlier one is not acknowledged (RFC 9293
+   * section 3.7.4). It never touches the first, and many connections write only once.
+   */
+  #undelay(): void {
+    this.#undelayed = true;
+    try {
+      if ("setNoDelay" in this.#conn) this.#conn.setNoDelay();
+    } catch {
+      // The peer has left already (some systems refuse options then); writing will tell.
+    }
   }
 
   async closeWrite(): Promise<void> {

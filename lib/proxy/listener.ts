@@ -16,6 +16,7 @@ import {
   type Place,
   type Target,
 } from "../core/mod.ts";
+import { isLoopback } from "./listen_address.ts";
 
 const log = getLog("proxy");
 
@@ -62,6 +63,8 @@ const ACCEPT_BACKOFF = { initial: 20, max: 1000 };
 export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #socket: Deno.TcpListener;
+  /** Whether clients come from other machines; those of this one cannot vanish unnoticed. */
+  readonly #remote: boolean;
   readonly #live = new Bag<LiveConnection>();
   readonly #accepting: Promise<void>;
   readonly #closing = new AbortController();
@@ -78,6 +81,7 @@ export class Listener implements AsyncDisposable {
     } catch (cause) {
       throw listenError(options.address, cause);
     }
+    this.#remote = !isLoopback(hostname);
     this.#accepting = this.#accept();
   }
 
@@ -120,7 +124,7 @@ export class Listener implements AsyncDisposable {
     const { maxConnections, serve } = this.#options;
     const beyond = this.#live.size - maxConnections;
     if (beyond >= MAX_REFUSALS) return tcp.close();
-    tune(tcp);
+    if (this.#remote) keepAlive(tcp);
     const refusal = beyond >= 0 ? tooMany(maxConnections) : undefined;
     const connection = serve(new TcpClient(id, tcp, refusal));
     void this.#serve(this.#live.add(connection));
@@ -176,10 +180,9 @@ class TcpClient implements Client {
   }
 }
 
-/** Small writes leave at once, and clients that vanish are noticed. */
-function tune(tcp: Deno.TcpConn): void {
+/** Has the system notice a client that vanishes. */
+function keepAlive(tcp: Deno.TcpConn): void {
   try {
-    tcp.setNoDelay();
     tcp.setKeepAlive();
   } catch {
     // The client has left already (some systems refuse options then); reading will tell.

@@ -10,19 +10,9 @@ import type { ListenerSource } from "./listener.ts";
 
 type TcpAddress = VsockAddress & { kind: "tcp" };
 
-/** Small frames leave at once. */
-function tuned(tcp: Deno.TcpConn): Conn {
-  try {
-    tcp.setNoDelay();
-  } catch {
-    // The peer has left already (some systems refuse options then); reading will tell.
-  }
-  return new DenoConn(tcp);
-}
-
 /** Connects; ends when `signal` aborts. */
 export async function connectTcp({ host, port }: TcpAddress, signal: AbortSignal): Promise<Conn> {
-  return tuned(await Deno.connect({ hostname: host, port, signal }));
+  return new DenoConn(await Deno.connect({ hostname: host, port, signal }));
 }
 
 /** Listens. */
@@ -30,7 +20,7 @@ export function listenTcp({ host, port }: TcpAddress): ListenerSource {
   const socket = Deno.listen({ hostname: host, port });
   return {
     address: { kind: "tcp", host, port: socket.addr.port },
-    next: async () => tuned(await socket.accept()),
+    next: async () => new DenoConn(await socket.accept()),
     stop: () => socket.close(),
   };
 }

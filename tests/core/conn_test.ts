@@ -201,3 +201,29 @@ Deno.test("a DenoConn may be closed twice and half-closed after the peer has lef
   assert.equal(await conn.read(new Uint8Array(1)), null);
   conn.close();
 });
+
+Deno.test("small writes leave at once, also behind one that is not acknowledged", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const [dialled, accepted] = await Promise.all([
+    Deno.connect({ port: listener.addr.port }),
+    listener.accept(),
+  ]);
+  const near = new DenoConn(dialled);
+  const far = new DenoConn(accepted);
+  const answering = (async () => {
+    const pair = new Uint8Array(2);
+    while (await readFull(far, pair)) await writeAll(far, pair.subarray(1));
+    far.close();
+  })();
+  const answer = new Uint8Array(1);
+  const start = performance.now();
+  for (let i = 0; i < 50; i++) {
+    await writeAll(near, Uint8Array.of(1));
+    await writeAll(near, Uint8Array.of(2));
+    assert.ok(await readFull(near, answer));
+  }
+  // A peer delays its acknowledgement by 40 ms or more: two seconds, if writes waited for it.
+  assert.ok(performance.now() - start < 1000);
+  near.close();
+  await answering;
+});
