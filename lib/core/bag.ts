@@ -49,4 +49,9 @@ export class Bag<T> {
   items(): T[] {
     return this.#places.map(({ item }) => item);
   }
+
+  /** The places of what is in it now; the list stays as it is. */
+  places(): Place<T>[] {
+    return [...this.#places];
+  }
 }

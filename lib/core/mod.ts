@@ -15,4 +15,5 @@ export * from "./credentials.ts";
 export * from "./errors.ts";
 export * from "./log.ts";
 export * from "./pipe.ts";
+export * from "./shared_timer.ts";
 export * from "./target.ts";

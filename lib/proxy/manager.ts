@@ -13,6 +13,7 @@ import {
   systemClock,
   type Target,
   withDeadline,
+  withSharedTimer,
 } from "../core/mod.ts";
 import type { Mode, Router } from "../routing/mod.ts";
 import { createVerifier, type ProxyAuth } from "./auth.ts";
@@ -93,7 +94,7 @@ class ProxyManager implements Manager {
 
   constructor(options: ManagerOptions) {
     const { dialTimeout: timeout = DIAL_TIMEOUT_MS } = options;
-    const { clock = systemClock } = options;
+    const clock = withSharedTimer(options.clock ?? systemClock);
     this.#options = options;
     this.#clock = clock;
     this.#direct = options.direct ?? new DirectBackend({ clock, timeout });
