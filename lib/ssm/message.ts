@@ -7,9 +7,10 @@
  * @module
  */
 
-import { createHash, randomUUID } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import { AwsocksError } from "../core/errors.ts";
 import { HEADER_LENGTH, MessageType, PAYLOAD_OFFSET } from "./constants.ts";
+import { readHex, writeHex } from "./hex.ts";
 
 /** A message of the data channel. */
 export interface ClientMessage {
@@ -50,6 +51,7 @@ const Offset = {
 } as const;
 
 const TYPE_BYTES = 32;
+const DIGEST_BYTES = 32;
 const SCHEMA_VERSION = 1;
 const SPACE = 0x20;
 const NIL_UUID = "00000000-0000-0000-0000-000000000000";
@@ -75,11 +77,14 @@ export function createMessage(fields: MessageFields): ClientMessage {
 
 /**
  * Serialises a message.
+ * @param bytes where it goes, of exactly its size; the payload may stand at its place in it already
  * @throws RangeError for a type longer than 32 bytes or a malformed message id
  */
-export function encodeMessage(message: ClientMessage): Uint8Array {
+export function encodeMessage(
+  message: ClientMessage,
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(PAYLOAD_OFFSET + message.payload.byteLength),
+): Uint8Array {
   const { payload } = message;
-  const bytes = new Uint8Array(PAYLOAD_OFFSET + payload.byteLength);
   const view = new DataView(bytes.buffer);
   view.setUint32(Offset.headerLength, HEADER_LENGTH);
   writeType(bytes, message.messageType);
@@ -88,7 +93,7 @@ export function encodeMessage(message: ClientMessage): Uint8Array {
   writeUint64(view, Offset.sequenceNumber, message.sequenceNumber);
   writeUint64(view, Offset.flags, message.flags);
   writeUuid(bytes, message.messageId);
-  bytes.set(sha256(payload), Offset.payloadDigest);
+  writeHex(bytes, Offset.payloadDigest, sha256(payload));
   view.setUint32(Offset.payloadType, message.payloadType);
   view.setUint32(Offset.payloadLength, payload.byteLength);
   bytes.set(payload, PAYLOAD_OFFSET);
@@ -152,26 +157,42 @@ function malformed(why: string): AwsocksError {
   return new AwsocksError("session-protocol-error", `Malformed data channel message: ${why}`);
 }
 
-function sha256(payload: Uint8Array): Uint8Array {
-  return createHash("sha256").update(payload).digest();
+/** In hexadecimal: Deno takes more time to hand over bytes than to compute them. */
+function sha256(payload: Uint8Array): string {
+  return hash("sha256", payload, "hex");
 }
 
 function digestMatches(bytes: Uint8Array, payload: Uint8Array): boolean {
-  const digest = sha256(payload);
-  for (let i = 0; i < digest.byteLength; i++) {
-    if (bytes[Offset.payloadDigest + i] !== digest[i]) return false;
+  return readHex(bytes, Offset.payloadDigest, DIGEST_BYTES) === sha256(payload);
+}
+
+/** The field of a message type: ASCII, padded with spaces. */
+function typeField(type: string): Uint8Array {
+  const field = new Uint8Array(TYPE_BYTES).fill(SPACE);
+  for (let i = 0; i < type.length; i++) field[i] = type.charCodeAt(i);
+  return field;
+}
+
+/** Fields of the types that nearly all messages have. */
+const TYPE_FIELDS = new Map<string, Uint8Array>(
+  Object.values(MessageType).map((type) => [type, typeField(type)]),
+);
+
+function writeType(bytes: Uint8Array, type: string): void {
+  if (type.length > TYPE_BYTES) throw new RangeError(`Message type "${type}" is too long`);
+  bytes.set(TYPE_FIELDS.get(type) ?? typeField(type), Offset.messageType);
+}
+
+function hasType(bytes: Uint8Array, field: Uint8Array): boolean {
+  for (let i = 0; i < TYPE_BYTES; i++) {
+    if (bytes[Offset.messageType + i] !== field[i]) return false;
   }
   return true;
 }
 
-function writeType(bytes: Uint8Array, type: string): void {
-  if (type.length > TYPE_BYTES) throw new RangeError(`Message type "${type}" is too long`);
-  bytes.fill(SPACE, Offset.messageType, Offset.messageType + TYPE_BYTES);
-  for (let i = 0; i < type.length; i++) bytes[Offset.messageType + i] = type.charCodeAt(i);
-}
-
 /** NULs at both ends go first, then white space, as the real peers do it. */
 function readType(bytes: Uint8Array): string {
+  for (const [type, field] of TYPE_FIELDS) if (hasType(bytes, field)) return type;
   const raw = bytes.subarray(Offset.messageType, Offset.messageType + TYPE_BYTES);
   let text = "";
   for (const byte of raw) text += String.fromCharCode(byte);
@@ -188,23 +209,28 @@ function readUint64(view: DataView, offset: number): number {
   return view.getUint32(offset) * 0x1_0000_0000 + view.getUint32(offset + 4);
 }
 
-/** Wire position of each UUID byte: the halves are swapped. */
-const UUID_SWAP = [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7] as const;
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
+/** Bytes of a UUID between its hyphens. Its halves are swapped on the wire. */
+const UUID_GROUPS = [4, 2, 2, 2, 6] as const;
+const UUID_CHARACTERS = 36;
+const UUID_HALF = 8;
 
 function writeUuid(bytes: Uint8Array, uuid: string): void {
-  const hex = uuid.replaceAll("-", "");
-  if (!/^[0-9a-fA-F]{32}$/.test(hex)) throw new RangeError(`Message id "${uuid}" is not a UUID`);
-  for (let i = 0; i < 16; i++) {
-    bytes[Offset.messageId + UUID_SWAP[i]!] = parseInt(hex.slice(i * 2, i * 2 + 2), 16);
+  let valid = uuid.length === UUID_CHARACTERS;
+  let at = 0;
+  let byte = 0;
+  for (const group of UUID_GROUPS) {
+    const offset = Offset.messageId + (byte + UUID_HALF) % (2 * UUID_HALF);
+    valid &&= (at === 0 || uuid[at - 1] === "-") &&
+      writeHex(bytes, offset, uuid, at, at + 2 * group);
+    at += 2 * group + 1;
+    byte += group;
   }
+  if (!valid) throw new RangeError(`Message id "${uuid}" is not a UUID`);
 }
 
 function readUuid(bytes: Uint8Array): string {
-  let uuid = "";
-  for (let i = 0; i < 16; i++) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) uuid += "-";
-    uuid += HEX[bytes[Offset.messageId + UUID_SWAP[i]!]!];
-  }
-  return uuid;
+  const second = readHex(bytes, Offset.messageId, UUID_HALF);
+  const first = readHex(bytes, Offset.messageId + UUID_HALF, UUID_HALF);
+  return `${first.slice(0, 8)}-${first.slice(8, 12)}-${first.slice(12)}-` +
+    `${second.slice(0, 4)}-${second.slice(4)}`;
 }

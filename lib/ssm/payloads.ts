@@ -11,7 +11,8 @@ import { AwsocksError } from "../core/errors.ts";
 import type { ClientMessage } from "./message.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+/** Not strict, as the real peers; what matters is ASCII. */
+const decoder = new TextDecoder();
 
 type Json = Record<string, unknown>;
 

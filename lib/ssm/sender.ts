@@ -7,7 +7,7 @@
 
 import { BytePipe, type Clock, type Timer } from "../core/mod.ts";
 import type { ChannelTiming } from "./channel_types.ts";
-import { DEFAULT_PAYLOAD_BYTES, MessageType, PayloadType } from "./constants.ts";
+import { DEFAULT_PAYLOAD_BYTES, MessageType, PAYLOAD_OFFSET, PayloadType } from "./constants.ts";
 import type { Link } from "./link.ts";
 import { createMessage, encodeMessage } from "./message.ts";
 import { DEFAULT_WINDOW, Outbox, type WindowOptions } from "./outbox.ts";
@@ -120,15 +120,23 @@ export class Sender {
 
   /** Sends a sequenced message outside the byte stream, whatever the window says. */
   send(payloadType: number, payload: Uint8Array): void {
+    this.#transmit(payloadType, payload);
+  }
+
+  /** @param frame where the message goes, if the payload stands at its place in it already */
+  #transmit(payloadType: number, payload: Uint8Array, frame?: Uint8Array<ArrayBuffer>): void {
     const { clock, link } = this.#options;
     const sequenceNumber = this.#nextSequence++;
-    const bytes = encodeMessage(createMessage({
-      messageType: MessageType.InputStreamData,
-      sequenceNumber,
-      createdDate: clock.now(),
-      payloadType,
-      payload,
-    }));
+    const bytes = encodeMessage(
+      createMessage({
+        messageType: MessageType.InputStreamData,
+        sequenceNumber,
+        createdDate: clock.now(),
+        payloadType,
+        payload,
+      }),
+      frame,
+    );
     this.#nowOwing();
     const eager = payloadType === PayloadType.Output && this.#sentBytes === 0;
     this.#outbox.add(sequenceNumber, bytes, payload.byteLength, clock.monotonic(), eager);
@@ -240,9 +248,11 @@ export class Sender {
 
   /** Sends the next message of the byte stream. */
   #sendNext(): void {
-    const payload = new Uint8Array(Math.min(this.#payloadBytes, this.#queue.size));
+    const size = Math.min(this.#payloadBytes, this.#queue.size);
+    const frame = new Uint8Array(PAYLOAD_OFFSET + size);
+    const payload = frame.subarray(PAYLOAD_OFFSET);
     this.#queue.take(payload);
-    this.send(PayloadType.Output, payload);
+    this.#transmit(PayloadType.Output, payload, frame);
     const { bytes, window } = this.#outbox;
     this.#maxWindowShare = Math.max(this.#maxWindowShare, bytes / window);
     this.#sentBytes += payload.byteLength;

@@ -181,8 +181,20 @@ Deno.test("encodeMessage() refuses a long type and a malformed id", () => {
     () => encodeMessage(createMessage({ messageType: "x".repeat(33), payload })),
     RangeError,
   );
-  assert.throws(
-    () => encodeMessage(createMessage({ messageType: "x", messageId: "nope", payload })),
-    RangeError,
-  );
+  const malformed = [
+    "nope",
+    ID.replaceAll("-", ""),
+    ID.replace("-", "0"),
+    ID.slice(1),
+    `${ID}0`,
+    `${ID.slice(0, -1)}g`,
+    `g${ID.slice(1)}`,
+  ];
+  for (const messageId of malformed) {
+    assert.throws(
+      () => encodeMessage(createMessage({ messageType: "x", messageId, payload })),
+      RangeError,
+      messageId,
+    );
+  }
 });
