@@ -127,20 +127,26 @@ export function duplexFromConn(conn: Conn, options: { readBytes?: number } = {})
 }
 
 /**
- * Makes writes of the same turn reach the stream's sink as one. Returns the stream.
+ * Makes writes that come in a row reach the stream's sink as one. Returns the stream.
  *
  * Who writes a head and a body, or a packet and its authentication tag, or many frames, one after the
  * other would else make a system call of each, and a segment, which TCP's Nagle algorithm may hold back
  * until the one before is acknowledged: 40 ms for every key press.
+ *
+ * @param later calls what ends the row: behind the microtasks by default; `setImmediate` waits for all
+ *   that this turn of the event loop brings
  */
-export function coalesceWrites<T extends Duplex>(stream: T): T {
+export function coalesceWrites<T extends Duplex>(
+  stream: T,
+  later: (flush: () => void) => void = queueMicrotask,
+): T {
   const write = stream.write;
   let corked = false;
   stream.write = function (this: T, ...args: Parameters<Duplex["write"]>) {
     if (!corked) {
       corked = true;
       stream.cork();
-      queueMicrotask(() => {
+      later(() => {
         corked = false;
         stream.uncork();
       });

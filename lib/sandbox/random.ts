@@ -76,8 +76,9 @@ export class Random {
     const [a, b, c, d] = [this.#word(), this.#word(), this.#word(), this.#word()];
     const version = (b & 0xffff0fff) | 0x4000;
     const variant = (c & 0x3fffffff) | 0x80000000;
-    const text = hex32(a) + hex32(version) + hex32(variant) + hex32(d);
-    return text.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+    const [second, third] = [hex32(version), hex32(variant)];
+    return `${hex32(a)}-${second.slice(0, 4)}-${second.slice(4)}` +
+      `-${third.slice(0, 4)}-${third.slice(4)}${hex32(d)}`;
   }
 
   /** A generator of its own, so that one consumer's draws do not shift another's. */

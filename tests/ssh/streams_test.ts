@@ -35,6 +35,22 @@ function slowStream() {
   };
 }
 
+Deno.test("coalesceWrites() waits as long as it is told to", async () => {
+  for (const [later, together] of [[queueMicrotask, false], [setImmediate, true]] as const) {
+    const { stream, written, finishWrite } = slowStream();
+    coalesceWrites(stream, later);
+    stream.write("one ");
+    await Promise.resolve();
+    await Promise.resolve();
+    stream.write("two");
+    await settle();
+    await finishWrite();
+    assert.deepEqual(written, together ? ["one two"] : ["one ", "two"]);
+    await finishWrite();
+    stream.destroy();
+  }
+});
+
 Deno.test("coalesceWrites() makes one write of those of a turn", async () => {
   const { stream, written, finishWrite } = slowStream();
   coalesceWrites(stream);

@@ -25,6 +25,9 @@ import type { SessionKind, SessionResult } from "./session_kind.ts";
 /** How long a closing agent waits for acknowledgements, in milliseconds. */
 const CLOSING_GRACE_MS = 2000;
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
 /** Options of {@linkcode AgentWorker}. */
 export interface AgentWorkerOptions {
   readonly sessionId: string;
@@ -219,7 +222,7 @@ export class AgentWorker {
 
   #onAcknowledge(payload: Uint8Array): void {
     try {
-      const json = JSON.parse(new TextDecoder().decode(payload));
+      const json = JSON.parse(decoder.decode(payload));
       this.#outgoing.acknowledge(json.AcknowledgedMessageSequenceNumber);
     } catch (error) {
       getLog("sandbox").warn("Agent got an acknowledgement it cannot read", { error });
@@ -236,7 +239,7 @@ export class AgentWorker {
       flags: ACKNOWLEDGE_FLAGS,
       messageId: random.uuid(),
       payloadType: PayloadType.None,
-      payload: new TextEncoder().encode(JSON.stringify({
+      payload: encoder.encode(JSON.stringify({
         AcknowledgedMessageType: message.messageType,
         AcknowledgedMessageId: message.messageId,
         AcknowledgedMessageSequenceNumber: message.sequenceNumber,

@@ -113,8 +113,8 @@ export class GatewayServer {
       return refuse(socket, 403, "Forbidden", "application/json", body);
     }
     socket.off("error", onError);
-    // An acknowledgement for each message of 1 KiB.
-    coalesceWrites(socket);
+    // An acknowledgement for each message of 1 KiB, each after a wait of its own.
+    coalesceWrites(socket, setImmediate);
     this.#webSockets!.handleUpgrade(request, socket, head as Buffer, (webSocket) => {
       this.#serve(session, webSocket, signature);
     });
