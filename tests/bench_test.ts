@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { largestShare } from "./bench/backlog.ts";
 import { BENCHES } from "./bench/benches.ts";
-import { type Bench, measure, median, meetsGoal, openSides, quantile } from "./bench/harness.ts";
+import {
+  type Bench,
+  judge,
+  measure,
+  median,
+  medianBounds,
+  openSides,
+  quantile,
+} from "./bench/harness.ts";
 import { plotSvg } from "./bench/plot.ts";
 import { type Run, shortNumber, tableMarkdown, tableText } from "./bench/report.ts";
 
@@ -48,7 +56,9 @@ Deno.test("measure() takes both sides in turn, each first every other time, and 
     ...["figure", "baseline"],
     "closed",
   ]);
-  assert.deepEqual([result.figure.median, result.against.median, result.ratio], [20, 5, 4]);
+  assert.deepEqual([result.figure.median, result.against.median], [20, 5]);
+  assert.equal(result.ratio, 20 / 6, "the median of 10 / 5, 30 / 4 and 20 / 6");
+  assert.deepEqual(result.bounds, [2, 7.5]);
   assert.deepEqual(result.figure.all, [10, 30, 20]);
 });
 
@@ -76,12 +86,26 @@ Deno.test("openSides() closes what it holds with the sides, or at once when it f
   assert.deepEqual(closed, ["second", "first", "third"]);
 });
 
-Deno.test("meetsGoal() knows both kinds of goals, and none", () => {
-  assert.equal(meetsGoal({ ratio: 2, goal: { atLeast: 2 } }), true);
-  assert.equal(meetsGoal({ ratio: 1.9, goal: { atLeast: 2 } }), false);
-  assert.equal(meetsGoal({ ratio: 4, goal: { atMost: 4 } }), true);
-  assert.equal(meetsGoal({ ratio: 4.1, goal: { atMost: 4 } }), false);
-  assert.equal(meetsGoal({ ratio: 9 }), true);
+Deno.test("judge() knows both kinds of goals, and when a run cannot tell", () => {
+  const verdict = (ratio: number, low: number, high: number, goal: Parameters<typeof judge>[1]) =>
+    judge({ ratio, bounds: [low, high] }, goal);
+  assert.equal(verdict(2, 1.5, 2.5, { atLeast: 2 }), "met");
+  assert.equal(verdict(1.9, 1.7, 2, { atLeast: 2 }), "unclear");
+  assert.equal(verdict(1.9, 1.8, 1.99, { atLeast: 2 }), "missed");
+  assert.equal(verdict(4, 4, 4, { atMost: 4 }), "met");
+  assert.equal(verdict(4.1, 3.9, 5, { atMost: 4 }), "unclear");
+  assert.equal(verdict(4.1, 4.1, 4.1, { atMost: 4 }), "missed");
+});
+
+Deno.test("medianBounds() takes the ranks that tables of the sign test give", () => {
+  const ranks = (n: number) => medianBounds(Array.from({ length: n }, (_, i) => n - i));
+  assert.deepEqual(ranks(1), [1, 1]);
+  assert.deepEqual(ranks(3), [1, 3]);
+  assert.deepEqual(ranks(7), [1, 7]);
+  assert.deepEqual(ranks(8), [2, 7]);
+  assert.deepEqual(ranks(9), [2, 8]);
+  assert.deepEqual(ranks(15), [4, 12]);
+  assert.deepEqual(ranks(31), [11, 21]);
 });
 
 Deno.test("tables and plot say what was measured, and what was not", async () => {
@@ -96,15 +120,18 @@ Deno.test("tables and plot say what was measured, and what was not", async () =>
     skipped: [{ name: "flying", why: "needs wings: apt-get install wings" }],
   };
   const text = tableText(run);
-  assert.match(text, /walking +10\.0 km\/h +5\.00 km\/h +a <snail> +2\.00 +≥ 2 +met\n/);
-  assert.match(text, /running .* 1\.20 +≥ 2 +MISSED\n/);
+  assert.match(
+    text,
+    /walking +10\.0 km\/h +5\.00 km\/h +a <snail> +2\.00 +2\.00–2\.00 +≥ 2 +met\n/,
+  );
+  assert.match(text, /running .* 1\.20 +1\.20–1\.20 +≥ 2 +MISSED\n/);
   assert.match(text, /walking: uphill\n/);
   assert.match(text, /flying: not run, needs wings/);
   assert.match(text, /load was 1\.50 before/);
   assert.doesNotMatch(tableText({ ...run, load: 0.2 }), /load/);
   assert.match(
     tableMarkdown(run),
-    /\| walking \| 10\.0 km\/h \| 5\.00 km\/h \| a <snail> \| 2\.00 \| ≥ 2 \|/,
+    /\| walking \| 10\.0 km\/h \| 5\.00 km\/h \| a <snail> \| 2\.00 \| 2\.00–2\.00 \| ≥ 2 \|/,
   );
   const svg = plotSvg(run);
   assert.match(svg, /beside a &lt;snail&gt;/);

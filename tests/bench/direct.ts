@@ -72,7 +72,7 @@ export const DIRECT: readonly Bench[] = [
     unit: "a second",
     baseline: "microsocks",
     goal: { atLeast: 0.9 },
-    rounds: 7,
+    rounds: 15,
     missing: needMicrosocks,
     open: () =>
       beside(

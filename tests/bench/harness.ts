@@ -14,7 +14,7 @@ export interface Bench {
   readonly baseline: string;
   /** The ratio of figure and baseline that is wanted; absent: for information. */
   readonly goal?: Goal;
-  /** Measurements of each side; the medians count. */
+  /** Measurements of each side. */
   readonly rounds: number;
   /** What is missing here and how to get it; empty when it can run. */
   readonly missing?: () => Promise<string>;
@@ -54,10 +54,15 @@ export interface Result {
   /** Medians, and every measurement. */
   readonly figure: Series;
   readonly against: Series;
-  /** `figure` by `against`. */
+  /** The median of `figure` by `against` in each round, whose sides meet the same machine. */
   readonly ratio: number;
+  /** See {@linkcode medianBounds}. */
+  readonly bounds: Bounds;
   readonly note?: string;
 }
+
+/** Lower and upper. */
+export type Bounds = readonly [low: number, high: number];
 
 /** Measurements and their median. */
 export interface Series {
@@ -72,17 +77,49 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+/** How sure {@linkcode medianBounds} is, where there are enough values for that. */
+const CONFIDENCE = 0.9;
+
+/**
+ * Between which of the values the median of all that might have been measured lies, with a certainty
+ * of 90 % or more; the smallest and the largest where they are fewer than five.
+ *
+ * By order statistics, which need not know how the values are spread: as many of `n` lie below that
+ * median as a coin thrown `n` times falls on its head.
+ */
+export function medianBounds(values: readonly number[]): Bounds {
+  const sorted = values.toSorted((a, b) => a - b);
+  const n = sorted.length;
+  let below = 0.5 ** n; // the chance that no more than `rank` lie below
+  let term = below;
+  let rank = 0;
+  for (;;) {
+    term *= (n - rank) / (rank + 1);
+    if (2 * (below + term) > 1 - CONFIDENCE) break;
+    below += term;
+    rank++;
+  }
+  return [sorted[rank]!, sorted[n - 1 - rank]!];
+}
+
 /** The value below which `share` of all lie. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
-/** True when there is no goal or it is met. */
-export function meetsGoal({ ratio, goal }: Pick<Result, "ratio" | "goal">): boolean {
-  if (!goal) return true;
-  return "atLeast" in goal ? ratio >= goal.atLeast : ratio <= goal.atMost;
+/** What became of a goal: `unclear` when it lies within the bounds of a ratio that misses it. */
+export type Verdict = "met" | "unclear" | "missed";
+
+/** Judges a result that has a goal. */
+export function judge({ ratio, bounds: [low, high] }: Judged, goal: Goal): Verdict {
+  const within = (value: number) =>
+    "atLeast" in goal ? value >= goal.atLeast : value <= goal.atMost;
+  if (within(ratio)) return "met";
+  return within(low) || within(high) ? "unclear" : "missed";
 }
+
+type Judged = Pick<Result, "ratio" | "bounds">;
 
 /** Measures both sides in turn, each first in every other round. */
 export async function measure(bench: Bench, rounds = bench.rounds): Promise<Result> {
@@ -96,6 +133,7 @@ export async function measure(bench: Bench, rounds = bench.rounds): Promise<Resu
   }
   const figure = { median: median(figures), all: figures };
   const against = { median: median(baselines), all: baselines };
+  const ratios = figures.map((value, round) => value / baselines[round]!);
   const note = sides.note?.();
   return {
     name: bench.name,
@@ -104,7 +142,8 @@ export async function measure(bench: Bench, rounds = bench.rounds): Promise<Resu
     ...(bench.goal && { goal: bench.goal }),
     figure,
     against,
-    ratio: figure.median / against.median,
+    ratio: median(ratios),
+    bounds: medianBounds(ratios),
     ...(note && { note }),
   };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { meetsGoal, type Result } from "./harness.ts";
+import { judge, type Result, type Verdict } from "./harness.ts";
 import { goalText, type Run, shortNumber } from "./report.ts";
 
 const ROW = 34;
@@ -46,10 +46,16 @@ export function plotSvg(run: Run): string {
   ].join("\n");
 }
 
+const COLOURS: Readonly<Record<Verdict, string>> = {
+  met: "#2da44e",
+  unclear: "#bf8700",
+  missed: "#cf222e",
+};
+
 function barOf(result: Result, y: number, x: (value: number) => number): string {
   const { name, baseline, ratio, goal } = result;
   const [start, end] = [Math.min(x(1), x(ratio)), Math.max(x(1), x(ratio))];
-  const colour = meetsGoal(result) ? "#2da44e" : "#cf222e";
+  const colour = COLOURS[judge(result, goal!)];
   const mark = x(boundOf(goal!));
   return [
     `<text x="${LEFT - 12}" y="${y + 10}" text-anchor="end">${escaped(name)}</text>`,

@@ -5,7 +5,7 @@
  */
 
 import { cpus, loadavg, release, totalmem, type } from "node:os";
-import { type Goal, meetsGoal, type Result } from "./harness.ts";
+import { type Goal, judge, type Result } from "./harness.ts";
 
 /** A benchmark that did not run. */
 export interface Skipped {
@@ -53,18 +53,25 @@ export function goalText(goal: Goal | undefined): string {
   return "atLeast" in goal ? `≥ ${goal.atLeast}` : `≤ ${goal.atMost}`;
 }
 
-const HEAD = ["", "figure", "beside", "", "ratio", "goal", ""];
+/** `0.97–1.08`, or nothing for a single measurement. */
+function boundsText({ bounds: [low, high], figure }: Result): string {
+  return figure.all.length > 1 ? `${shortNumber(low)}–${shortNumber(high)}` : "";
+}
+
+const HEAD = ["", "figure", "beside", "", "ratio", "within", "goal", ""];
 
 function rowOf(result: Result): string[] {
   const { name, unit, baseline, figure, against, ratio, goal } = result;
+  const verdict = goal ? judge(result, goal) : "";
   return [
     name,
     `${shortNumber(figure.median)} ${unit}`,
     `${shortNumber(against.median)} ${unit}`,
     baseline,
     shortNumber(ratio),
+    boundsText(result),
     goalText(goal),
-    goal ? meetsGoal(result) ? "met" : "MISSED" : "",
+    verdict === "missed" ? "MISSED" : verdict,
   ];
 }
 
@@ -72,7 +79,7 @@ function rowOf(result: Result): string[] {
 export function tableText(run: Run): string {
   const rows = [HEAD, ...run.results.map(rowOf)];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const right = [1, 2, 4];
+  const right = [1, 2, 4, 5];
   const lines = rows.map((row) =>
     row.map((cell, column) =>
       right.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)
@@ -93,14 +100,17 @@ function remarks({ results, skipped, load }: Run): string[] {
 
 /** The same in Markdown, for docs/performance.md. */
 export function tableMarkdown(run: Run): string {
-  const head = ["", "figure", "beside", "of", "ratio", "goal"];
+  const head = ["", "figure", "beside", "of", "ratio", "within", "goal"];
   const rows = run.results.map((result) => {
-    const [name, figure, against, baseline, ratio, goal, met] = rowOf(result);
-    const verdict = met === "MISSED" ? `${goal} (missed)` : goal!;
-    return [name!, figure!, against!, baseline!, ratio!, verdict];
+    const [name, figure, against, baseline, ratio, within, goal, verdict] = rowOf(result);
+    const judged = verdict === "" || verdict === "met"
+      ? goal!
+      : `${goal} (${verdict!.toLowerCase()})`;
+    return [name!, figure!, against!, baseline!, ratio!, within!, judged];
   });
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(head), line(["---", "--:", "--:", "---", "--:", "---"]), ...rows.map(line)].join(
-    "\n",
-  );
+  return [line(head), line(["---", "--:", "--:", "---", "--:", "--:", "---"]), ...rows.map(line)]
+    .join(
+      "\n",
+    );
 }

@@ -49,8 +49,8 @@ function parallel(
   latency = 0,
 ): Bench {
   const work = direction === "downloads" ? down : up;
-  // Nothing paces uploads: without a distance, seconds of them are needed to tell them from noise.
-  const [shares, rounds] = direction === "downloads" ? [1, 3] : latency > 0 ? [5, 5] : [10, 9];
+  // Nothing paces uploads: without a distance, many of them are needed to tell them from noise.
+  const [shares, rounds] = direction === "downloads" ? [1, 3] : latency > 0 ? [5, 5] : [3, 31];
   const size = shares * SHARE;
   const away = latency > 0 ? `, ${latency} ms away` : "";
   return {
