@@ -7,7 +7,7 @@
  * @module
  */
 
-import { BufferPool } from "./buffer_pool.ts";
+import { CopyBuffer } from "./copy_buffer.ts";
 
 /** A connected byte stream. */
 export interface Conn {
@@ -32,22 +32,6 @@ export interface Conn {
 
 /** A good size for copying in one go. */
 export const COPY_BUFFER_BYTES = 64 * 1024;
-
-/**
- * Buffers with which {@linkcode relay} copies. Most connections are short or idle and get the smallest;
- * what moves fast fills one after the other and is copied in large pieces.
- */
-const RELAY_BUFFERS = [
-  new BufferPool(8 * 1024, 64),
-  new BufferPool(64 * 1024, 16),
-  new BufferPool(256 * 1024, 8),
-] as const;
-
-/** Which of the buffers is next after a read of `n` bytes into one of `size`. */
-function nextLevel(level: number, size: number, n: number): number {
-  if (n === size) return Math.min(level + 1, RELAY_BUFFERS.length - 1);
-  return n < size / 8 ? Math.max(level - 1, 0) : level;
-}
 
 /** Writes all of `data`. */
 export async function writeAll(conn: Pick<Conn, "write">, data: Uint8Array): Promise<void> {
@@ -132,27 +116,24 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
     closeBoth();
   };
   const pump = async (from: Conn, to: Conn, direction: "aToB" | "bToA") => {
-    let level = 0;
-    let buffer = RELAY_BUFFERS[0].take();
+    let buffer: CopyBuffer | undefined = new CopyBuffer();
     try {
       for (;;) {
-        const n = await from.read(buffer);
+        const n = await from.read(buffer.bytes);
         if (n === null) break;
-        const chunk = buffer.subarray(0, n);
+        const chunk = buffer.bytes.subarray(0, n);
         const taken = await to.write(chunk);
         if (taken < n) await writeAll(to, chunk.subarray(taken));
         counts[direction] += n;
         options.onBytes?.(direction, n);
-        const next = nextLevel(level, buffer.byteLength, n);
-        if (next !== level) {
-          RELAY_BUFFERS[level]!.give(buffer);
-          buffer = RELAY_BUFFERS[level = next]!.take();
-        }
+        buffer.fit(n, taken);
       }
-      RELAY_BUFFERS[level]!.give(buffer); // not after a failure: a failed write may still hold it
+      buffer.release();
+      buffer = undefined;
       // Behind the second end both are closed at once.
       if (++ended === 1 || !to.lingers) await to.closeWrite();
     } catch (error) {
+      buffer?.abandon(); // a failed write may still hold it
       fail(error);
     }
   };
