@@ -62,6 +62,10 @@ const AGENT_POOL_BYTES = 4 * 1024 * 1024;
 const STALLED_AFTER = 3000;
 /** Milliseconds after which an agent has gone: if it has no reason to stand still, and if it may have. */
 const GONE_AFTER = { unreasoned: 45_000, reasoned: 600_000 };
+/** Connections that may linger for as long as they like; of more, those at rest make room. */
+const MAX_LINGERING = 64;
+/** Milliseconds at rest after which a connection makes room. */
+const AT_REST = 1000;
 /** Milliseconds for which a name stays looked up when connections fail. */
 const NAME_LIFETIME = 60_000;
 
@@ -176,10 +180,13 @@ export class MuxSession implements PortSession {
 
   check(): void {
     const now = this.#now();
+    let lingering = 0;
     for (const conn of this.#conns) {
       if (conn.overdue(now)) conn.close();
       else if (conn.unread > UNREAD_LIMIT) conn.fail(this.#unread(conn));
+      else if (conn.lingers) lingering++;
     }
+    this.#makeRoom(lingering - MAX_LINGERING, now);
     const { unreasoned, reasoned } = GONE_AFTER;
     if (this.stalledFor < (this.#poolMayBeFull() ? reasoned : unreasoned)) return;
     this.#failure = this.#silent();
@@ -323,6 +330,16 @@ export class MuxSession implements PortSession {
       this.#options.target,
       end.error ?? new AwsocksError("session-closed", "The session has ended", { cause: error }),
     );
+  }
+
+  /** Most connections that linger have lost their client, but hold a place here and a socket there. */
+  #makeRoom(surplus: number, now: number): void {
+    for (const conn of this.#conns) {
+      if (surplus <= 0) return;
+      if (!conn.lingers || now - conn.movedAt < AT_REST) continue;
+      conn.close();
+      surplus--;
+    }
   }
 
   /** True if the agent may stand still because of what destinations have not read. */

@@ -7,7 +7,8 @@
  * same here; what tells them apart is whether an answer is still due:
  *
  * - the client spoke last: it waits for an answer, for as long as {@linkcode ANSWER_LIMIT}
- * - the destination spoke last: the client has what it wanted, and the connection lingers a little
+ * - the destination spoke last, or the client never: it has what it wanted, and the connection lingers
+ *   a little
  *
  * A destination that acts on the end of input alone, such as `cat`, gets it only then.
  *
@@ -18,7 +19,7 @@ import type { AwsocksError, Clock, Conn } from "../core/mod.ts";
 
 /** Milliseconds without a byte from the destination after which it gets no more time to answer. */
 export const ANSWER_LIMIT = 300_000;
-/** The same for a connection whose client has been answered. */
+/** The same for a connection whose client has been answered, or has asked nothing. */
 export const LINGER_LIMIT = 30_000;
 /** Bytes that are read ahead, to know whether there are any. */
 const HEAD_BYTES = 4096;
@@ -88,9 +89,14 @@ export class PortConn implements Conn {
     return this.#inputEnded;
   }
 
-  /** True while it only lingers: its client has ended and was answered. */
+  /** True while it only lingers: its client has ended, and no answer is due. */
   get lingers(): boolean {
-    return this.#outputEnded && this.#answered;
+    return this.#outputEnded && (this.#answered || this.#sentBytes === 0);
+  }
+
+  /** Monotonic time in milliseconds at which a byte passed last, or its client ended. */
+  get movedAt(): number {
+    return this.#movedAt;
   }
 
   /** True once it has stayed for long enough after its client has ended. */

@@ -173,18 +173,19 @@ Deno.test("a half-close is held back, so that the answer is not cut off", async 
   await peer.close();
 });
 
-Deno.test("a client that has ended waits 5 min for an answer, and lingers 30 s after one", async () => {
-  for (const [answered, limit] of [[false, 300_000], [true, 30_000]] as const) {
+Deno.test("a client that has ended waits 5 min for an answer, and lingers 30 s without a question", async () => {
+  const cases = [[true, false, 300_000], [true, true, 30_000], [false, false, 30_000]] as const;
+  for (const [asked, answered, limit] of cases) {
     const peer = new Peer();
     const conn = await peer.connect();
-    await write(conn, "question");
+    if (asked) await write(conn, "question");
     if (answered) {
       await peer.send(Psh, 3, "answer");
       assert.equal(await read(conn), "answer");
     }
     await conn.closeWrite();
     await peer.frames();
-    assert.equal(peer.mux.load, answered ? 0 : 1, "one that lingers needs no session");
+    assert.equal(peer.mux.load, asked && !answered ? 1 : 0, "one that lingers needs no session");
     await peer.clock.advance(limit - 1);
     peer.mux.check();
     assert.ok(!(await peer.frames()).includes("Fin 3"));
@@ -194,6 +195,32 @@ Deno.test("a client that has ended waits 5 min for an answer, and lingers 30 s a
     assert.equal(await read(conn), null);
     await peer.close();
   }
+});
+
+Deno.test("connections that linger make room when they are many", async () => {
+  const peer = new Peer();
+  const ids = Array.from({ length: 70 }, (_, i) => 3 + 2 * i);
+  const conns: Conn[] = [];
+  for (const _ of ids) conns.push(await peer.connect());
+  const ended = async () => (await peer.frames()).filter((frame) => frame.startsWith("Fin"));
+  for (const [i, conn] of conns.entries()) {
+    await write(conn, "question");
+    await peer.send(Psh, ids[i]!, "answer");
+    assert.equal(await read(conn), "answer");
+    await conn.closeWrite();
+  }
+  await peer.clock.advance(999);
+  peer.mux.check();
+  assert.deepEqual(await ended(), [], "each gets a moment");
+  await peer.send(Psh, 5, "more of the answer");
+  assert.equal(await read(conns[1]!), "more of the answer");
+  await peer.clock.advance(1);
+  peer.mux.check();
+  assert.deepEqual(await ended(), [3, 7, 9, 11, 13, 15].map((id) => `Fin ${id}`));
+  await peer.clock.advance(10_000);
+  peer.mux.check();
+  assert.deepEqual(await ended(), [], "64 may stay");
+  await peer.close();
 });
 
 Deno.test("a connection that its client does not read ends with an error, and alone", async () => {

@@ -20,13 +20,14 @@ async function pages({ address: { host, port } }: Proxy, count = REQUESTS): Prom
   const { code, stdout, stderr } = await curl([
     ...["--socks5-hostname", `${host}:${port}`],
     ...["--parallel", "--parallel-immediate", "--parallel-max", String(count)],
-    ...["--write-out", "\\n%{http_code} %{num_connects}\\n"],
+    ...["--write-out", "\\n%{http_code} %{num_connects} %{size_download}\\n"],
     ...urls,
   ]);
   const time = performance.now() - start;
-  assert.equal(code, 0, stderr);
-  assert.equal(stdout.match(/<\/html>/g)?.length, count, stderr);
-  assert.equal(stdout.match(/^200 1$/gm)?.length, count, "requests with a connection of their own");
+  assert.equal(code, 0, stderr); // also of a page that is not as long as its head says
+  // The pages may stand in each other, in pieces.
+  const own = stdout.match(/^200 1 [1-9]\d+$/gm)?.length;
+  assert.equal(own, count, "requests with a connection of their own");
   return time;
 }
 
