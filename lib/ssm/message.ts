@@ -10,7 +10,6 @@
 import { hash, randomUUID } from "node:crypto";
 import { AwsocksError } from "../core/errors.ts";
 import { HEADER_LENGTH, MessageType, PAYLOAD_OFFSET } from "./constants.ts";
-import { readHex, writeHex } from "./hex.ts";
 
 /** A message of the data channel. */
 export interface ClientMessage {
@@ -85,7 +84,7 @@ export function encodeMessage(
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(PAYLOAD_OFFSET + message.payload.byteLength),
 ): Uint8Array {
   const { payload } = message;
-  const view = new DataView(bytes.buffer);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   view.setUint32(Offset.headerLength, HEADER_LENGTH);
   writeType(bytes, message.messageType);
   view.setUint32(Offset.schemaVersion, message.schemaVersion);
@@ -93,7 +92,7 @@ export function encodeMessage(
   writeUint64(view, Offset.sequenceNumber, message.sequenceNumber);
   writeUint64(view, Offset.flags, message.flags);
   writeUuid(bytes, message.messageId);
-  writeHex(bytes, Offset.payloadDigest, sha256(payload));
+  digestField(bytes).setFromHex(sha256(payload));
   view.setUint32(Offset.payloadType, message.payloadType);
   view.setUint32(Offset.payloadLength, payload.byteLength);
   bytes.set(payload, PAYLOAD_OFFSET);
@@ -162,8 +161,12 @@ function sha256(payload: Uint8Array): string {
   return hash("sha256", payload, "hex");
 }
 
+function digestField(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(Offset.payloadDigest, Offset.payloadDigest + DIGEST_BYTES);
+}
+
 function digestMatches(bytes: Uint8Array, payload: Uint8Array): boolean {
-  return readHex(bytes, Offset.payloadDigest, DIGEST_BYTES) === sha256(payload);
+  return digestField(bytes).toHex() === sha256(payload);
 }
 
 /** The field of a message type: ASCII, padded with spaces. */
@@ -209,28 +212,24 @@ function readUint64(view: DataView, offset: number): number {
   return view.getUint32(offset) * 0x1_0000_0000 + view.getUint32(offset + 4);
 }
 
-/** Bytes of a UUID between its hyphens. Its halves are swapped on the wire. */
-const UUID_GROUPS = [4, 2, 2, 2, 6] as const;
-const UUID_CHARACTERS = 36;
-const UUID_HALF = 8;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const UUID_BYTES = 16;
+
+function uuidField(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(Offset.messageId, Offset.messageId + UUID_BYTES);
+}
+
+// The halves of a UUID are swapped on the wire.
 
 function writeUuid(bytes: Uint8Array, uuid: string): void {
-  let valid = uuid.length === UUID_CHARACTERS;
-  let at = 0;
-  let byte = 0;
-  for (const group of UUID_GROUPS) {
-    const offset = Offset.messageId + (byte + UUID_HALF) % (2 * UUID_HALF);
-    valid &&= (at === 0 || uuid[at - 1] === "-") &&
-      writeHex(bytes, offset, uuid, at, at + 2 * group);
-    at += 2 * group + 1;
-    byte += group;
-  }
-  if (!valid) throw new RangeError(`Message id "${uuid}" is not a UUID`);
+  if (!UUID.test(uuid)) throw new RangeError(`Message id "${uuid}" is not a UUID`);
+  const first = uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18);
+  const second = uuid.slice(19, 23) + uuid.slice(24);
+  uuidField(bytes).setFromHex(second + first);
 }
 
 function readUuid(bytes: Uint8Array): string {
-  const second = readHex(bytes, Offset.messageId, UUID_HALF);
-  const first = readHex(bytes, Offset.messageId + UUID_HALF, UUID_HALF);
-  return `${first.slice(0, 8)}-${first.slice(8, 12)}-${first.slice(12)}-` +
-    `${second.slice(0, 4)}-${second.slice(4)}`;
+  const hex = uuidField(bytes).toHex();
+  return `${hex.slice(16, 24)}-${hex.slice(24, 28)}-${hex.slice(28)}` +
+    `-${hex.slice(0, 4)}-${hex.slice(4, 16)}`;
 }

@@ -189,6 +189,8 @@ Deno.test("encodeMessage() refuses a long type and a malformed id", () => {
     `${ID}0`,
     `${ID.slice(0, -1)}g`,
     `g${ID.slice(1)}`,
+    `${ID.slice(0, -1)}é`,
+    `${ID}\n`,
   ];
   for (const messageId of malformed) {
     assert.throws(
