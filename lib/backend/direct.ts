@@ -39,7 +39,7 @@ class DirectConn extends DenoConn implements BoundConn {
 export interface DirectBackendOptions {
   readonly clock?: Clock;
   /** Milliseconds a dial may take, name lookup included; default {@linkcode DIAL_TIMEOUT_MS}. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /** Resolves a name to addresses, the preferred one first; default the system's resolver. */
   readonly lookup?: (name: string) => Promise<readonly string[]>;
 }

@@ -153,8 +153,8 @@ export async function relay(a: Conn, b: Conn, options: RelayOptions = {}): Promi
 export class DenoConn implements Conn {
   readonly lingers = true;
   readonly #conn: Deno.TcpConn | Deno.UnixConn;
-  #wrote = false;
-  #undelayed = false;
+  /** Writes so far; two stands for more too. */
+  #writes = 0;
   #closed = false;
 
   /** @param conn owned from now on */
@@ -167,8 +167,7 @@ export class DenoConn implements Conn {
   }
 
   write(data: Uint8Array): Promise<number> {
-    if (this.#wrote && !this.#undelayed) this.#undelay();
-    this.#wrote = true;
+    if (this.#writes < 2 && ++this.#writes === 2) this.#undelay();
     return this.#conn.write(data);
   }
 
@@ -177,7 +176,6 @@ export class DenoConn implements Conn {
    * section 3.7.4). It never touches the first, and many connections write only once.
    */
   #undelay(): void {
-    this.#undelayed = true;
     try {
       if ("setNoDelay" in this.#conn) this.#conn.setNoDelay();
     } catch {

@@ -93,11 +93,10 @@ class ProxyManager implements Manager {
   #closing: Promise<void> | undefined;
 
   constructor(options: ManagerOptions) {
-    const { dialTimeout: timeout = DIAL_TIMEOUT_MS } = options;
     const clock = withSharedTimer(options.clock ?? systemClock);
     this.#options = options;
     this.#clock = clock;
-    this.#direct = options.direct ?? new DirectBackend({ clock, timeout });
+    this.#direct = options.direct ?? new DirectBackend({ clock, timeout: options.dialTimeout });
   }
 
   get address(): Target | undefined {
