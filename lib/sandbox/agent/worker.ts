@@ -8,6 +8,7 @@
 import { AwsocksError, type Clock, getLog, type Timer } from "../../core/mod.ts";
 import { ACKNOWLEDGE_FLAGS, MessageType, PayloadType } from "../../ssm/constants.ts";
 import type { ClientMessage } from "../../ssm/message.ts";
+import { encodeAcknowledgement } from "../../ssm/payloads.ts";
 import { type Frame, frameOf } from "../frame.ts";
 import type { Switches } from "../options.ts";
 import type { Random } from "../random.ts";
@@ -25,7 +26,6 @@ import type { SessionKind, SessionResult } from "./session_kind.ts";
 /** How long a closing agent waits for acknowledgements, in milliseconds. */
 const CLOSING_GRACE_MS = 2000;
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** Options of {@linkcode AgentWorker}. */
@@ -239,12 +239,7 @@ export class AgentWorker {
       flags: ACKNOWLEDGE_FLAGS,
       messageId: random.uuid(),
       payloadType: PayloadType.None,
-      payload: encoder.encode(JSON.stringify({
-        AcknowledgedMessageType: message.messageType,
-        AcknowledgedMessageId: message.messageId,
-        AcknowledgedMessageSequenceNumber: message.sequenceNumber,
-        IsSequentialMessage: true,
-      })),
+      payload: encodeAcknowledgement(message),
     }));
   }
 
