@@ -18,7 +18,7 @@ import {
   type GuestTunnelOptions,
   type StreamHeader,
 } from "../../lib/protocol/mod.ts";
-import { captureLog } from "../proxy/log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import { CONFIG, CREDENTIALS, guestOptions, services } from "../protocol/pair.ts";
 import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Carrier, SupervisedBackend, type SupervisorOptions } from "../../lib/backend/mod.ts";
 import { AwsocksError, type Conn, connPair, isAwsocksError } from "../../lib/core/mod.ts";
 import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
-import { captureLog } from "../proxy/log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 const target = { host: "db.internal", port: 5432 };

@@ -11,7 +11,7 @@ import { mountAll, parseMounts } from "../../lib/guest/mounts.ts";
 import { LeaseKeeper } from "../../lib/guest/network.ts";
 import { configureLogging, getLog } from "../../lib/core/mod.ts";
 import type { GuestLogRecord } from "../../lib/protocol/mod.ts";
-import { captureLog } from "../proxy/log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 type Call = readonly [name: string, ...rest: unknown[]];

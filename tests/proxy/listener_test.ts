@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { AwsocksError, type Conn } from "../../lib/core/mod.ts";
 import { type Client, Listener, type LiveConnection } from "../../lib/proxy/listener.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
-import { captureLog } from "./log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import { connect, eventually } from "./loopback.ts";
 
 const anyPort = { host: "127.0.0.1", port: 0 };

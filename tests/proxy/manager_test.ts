@@ -3,7 +3,7 @@ import { AwsocksError, readAll } from "../../lib/core/mod.ts";
 import { createManager, type ManagerOptions, socks5Connect } from "../../lib/proxy/mod.ts";
 import { createRouter } from "../../lib/routing/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
-import { captureLog } from "./log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import {
   connect,
   echoServer,

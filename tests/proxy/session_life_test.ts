@@ -14,7 +14,7 @@ import { encodeGreeting, encodeRequest } from "../../lib/proxy/socks5.ts";
 import { Counters } from "../../lib/proxy/stats.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { concat, exchange, hex, text, utf8 } from "./bytes.ts";
-import { captureLog } from "./log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import {
   connect,
   converse,

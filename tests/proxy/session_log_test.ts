@@ -3,7 +3,7 @@ import { AwsocksError, type Conn, connPair, readAll, writeAll } from "../../lib/
 import { socks5Connect, Socks5Refusal } from "../../lib/proxy/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { hex, utf8 } from "./bytes.ts";
-import { captureLog } from "./log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import { connect, converse, echoServer, eventually, FakeBackend, startProxy } from "./loopback.ts";
 
 const viaProxy = { rules: { default: "proxy" } } as const;

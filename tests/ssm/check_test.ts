@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { AwsocksError } from "../../lib/core/mod.ts";
 import { DataChannel } from "../../lib/ssm/data_channel.ts";
 import type { SocketConnector } from "../../lib/ssm/mod.ts";
-import { captureLog } from "../proxy/log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import { ToldDisruptions } from "../../lib/ssm/disruptions.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { ScriptedGateway } from "../support/scripted_gateway.ts";

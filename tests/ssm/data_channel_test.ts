@@ -12,7 +12,7 @@ import {
   PayloadType,
   sshSessionRequest,
 } from "../../lib/ssm/mod.ts";
-import { captureLog } from "../proxy/log_capture.ts";
+import { captureLog } from "../support/log_capture.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { ScriptedGateway } from "../support/scripted_gateway.ts";
 
